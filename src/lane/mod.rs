@@ -1,0 +1,3 @@
+//! Floor 4: lanes.
+pub mod ticket;
+pub use ticket::{Inbox, Ticket};

@@ -1,0 +1,159 @@
+//! The obligation to report (law: exactly one report per message, even on panic, shutdown or bug).
+//!
+//! [`Ticket::issue`] makes two ends. The [`Ticket`] travels down with the message; settling it sends the one
+//! report, and dropping it unsettled *is* a report: every recipient deferred. The [`Inbox`] stays with the door; it
+//! is waited on by a timeout or through a file descriptor, and dropping it says that nobody waits any more, which
+//! cancels the message if it has not passed the point of no return.
+
+use crate::mail::{EnhancedStatus, Outcome, Report};
+use crate::net::Wake;
+use crate::sync::{Receiver, Sender, bounded};
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// The sending end: one report, guaranteed.
+#[derive(Debug)]
+pub struct Ticket {
+    recipients: usize,
+    report: Option<Sender<Report>>,
+    shared: Arc<Shared>,
+}
+
+/// The receiving end.
+#[derive(Debug)]
+pub struct Inbox {
+    report: Receiver<Report>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    wake: Option<Wake>,
+    abandoned: AtomicBool,
+}
+
+impl Ticket {
+    /// The two ends for a message with so many recipients.
+    pub fn issue(recipients: usize) -> (Ticket, Inbox) {
+        Ticket::issue_with(recipients, None)
+    }
+
+    /// As [`Ticket::issue`], for a door that must watch a socket while it waits: `wake` becomes readable with the report.
+    pub fn issue_with(recipients: usize, wake: Option<Wake>) -> (Ticket, Inbox) {
+        let (sender, receiver) = bounded(1);
+        let shared = Arc::new(Shared { wake, abandoned: AtomicBool::new(false) });
+        let ticket = Ticket { recipients, report: Some(sender), shared: Arc::clone(&shared) };
+        (ticket, Inbox { report: receiver, shared })
+    }
+
+    /// Sends the report and ends the obligation.
+    pub fn settle(mut self, report: Report) {
+        debug_assert_eq!(report.outcomes.len(), self.recipients);
+        self.send(report);
+    }
+
+    /// Whether the caller has gone: what was not sent whole need not be sent.
+    pub fn is_cancelled(&self) -> bool {
+        self.shared.abandoned.load(Ordering::Acquire)
+    }
+
+    fn send(&mut self, report: Report) {
+        let Some(sender) = self.report.take() else { return };
+        // A door that has gone wants no report; its message was handed over again by then.
+        let _ = sender.send(report);
+        if let Some(wake) = &self.shared.wake {
+            wake.signal();
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        const DROPPED: EnhancedStatus = EnhancedStatus::new(4, 3, 0);
+        let outcome = Outcome::deferred(DROPPED, "the message was given up inside pipelane before it was sent");
+        self.send(Report::uniform(self.recipients, outcome));
+    }
+}
+
+impl Inbox {
+    /// Waits for the report; `None` when the time ran out.
+    pub fn wait(&self, patience: Duration) -> Option<Report> {
+        self.report.recv_timeout(patience).ok()
+    }
+
+    /// The report, if it is here.
+    pub fn take(&self) -> Option<Report> {
+        self.report.try_recv().ok()
+    }
+
+    /// Readable once the report is here; only for a ticket issued with a [`Wake`].
+    pub fn wake_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.shared.wake.as_ref().map(Wake::fd)
+    }
+}
+
+impl Drop for Inbox {
+    fn drop(&mut self) {
+        self.shared.abandoned.store(true, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mail::Verdict;
+
+    #[test]
+    fn a_ticket_dropped_is_a_deferred_report() {
+        let (ticket, inbox) = Ticket::issue(2);
+        drop(ticket);
+        let report = inbox.take().expect("a report");
+        assert_eq!(report.outcomes.len(), 2);
+        assert!(report.outcomes.iter().all(|o| o.verdict == Verdict::Deferred && o.status.class == 4));
+    }
+
+    #[test]
+    fn a_panic_reports_too() {
+        let (ticket, inbox) = Ticket::issue(1);
+        let lane = std::thread::spawn(move || {
+            let _held = ticket;
+            panic!("a bug, on purpose");
+        });
+        assert!(lane.join().is_err());
+        assert_eq!(inbox.take().expect("a report").outcomes[0].verdict, Verdict::Deferred);
+    }
+
+    #[test]
+    fn one_report_and_no_second() {
+        let (ticket, inbox) = Ticket::issue(1);
+        let failed = Outcome {
+            verdict: Verdict::Failed,
+            status: EnhancedStatus::new(5, 1, 1),
+            code: Some(550),
+            text: String::new(),
+        };
+        ticket.settle(Report::uniform(1, failed));
+        assert_eq!(inbox.take().expect("a report").outcomes[0].verdict, Verdict::Failed);
+        assert!(inbox.take().is_none());
+    }
+
+    #[test]
+    fn a_door_that_leaves_cancels() {
+        let (ticket, inbox) = Ticket::issue(1);
+        assert!(!ticket.is_cancelled());
+        drop(inbox);
+        assert!(ticket.is_cancelled());
+    }
+
+    #[test]
+    fn the_wake_is_readable_with_the_report() {
+        let wake = Wake::new().expect("an eventfd");
+        let (ticket, inbox) = Ticket::issue_with(1, Some(wake.clone()));
+        assert!(!wake.is_signalled());
+        drop(ticket);
+        assert!(wake.is_signalled());
+        assert!(inbox.wake_fd().is_some() && inbox.take().is_some());
+    }
+}

@@ -1,0 +1,8 @@
+//! pipelane
+pub mod config;
+pub mod engine;
+pub mod lane;
+pub mod mail;
+pub mod net;
+pub mod smtp;
+pub mod sync;

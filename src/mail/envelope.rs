@@ -1,0 +1,139 @@
+//! The SMTP envelope: who it is from, who it is for, and the parameters that came with them
+//! (RFC 5321 2.3.1; DSN parameters RFC 3461; BODY RFC 6152; SMTPUTF8 RFC 6531).
+//!
+//! SIZE is not here: it is a property of the content.
+
+use super::Address;
+use std::fmt;
+use thiserror::Error;
+
+/// The most octets one parameter value may have; RFC 3461 5.4 allows ORCPT the most, 500.
+pub const MAX_PARAMETER: usize = 500;
+
+/// The value of a MAIL or RCPT parameter: printable ASCII without blanks or `=`, as `esmtp-value` in RFC 5321 4.1.2.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parameter(Box<str>);
+
+/// Why a text is no parameter value.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ParameterError {
+    /// Nothing behind the `=`.
+    #[error("the parameter value is empty")]
+    Empty,
+    /// Over [`MAX_PARAMETER`] octets.
+    #[error("the parameter value has {0} octets, over {MAX_PARAMETER}")]
+    TooLong(usize),
+    /// A byte outside printable ASCII, or `=`.
+    #[error("the parameter value has a forbidden byte at octet {0}")]
+    Forbidden(usize),
+}
+
+impl Parameter {
+    /// A parameter value, checked.
+    pub fn parse(text: &str) -> Result<Parameter, ParameterError> {
+        if text.is_empty() {
+            return Err(ParameterError::Empty);
+        }
+        if text.len() > MAX_PARAMETER {
+            return Err(ParameterError::TooLong(text.len()));
+        }
+        match text.bytes().position(|b| !(33..=126).contains(&b) || b == b'=') {
+            Some(at) => Err(ParameterError::Forbidden(at + 1)),
+            None => Ok(Parameter(text.into())),
+        }
+    }
+
+    /// The value as it stands on the wire.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Parameter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a failure notice returns of the message (RFC 3461 4.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Return {
+    /// `RET=FULL`
+    Full,
+    /// `RET=HDRS`
+    Headers,
+}
+
+/// The declared type of the content (RFC 6152).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Body {
+    /// Nothing was declared; the content itself tells.
+    #[default]
+    Unspecified,
+    /// `BODY=7BIT`
+    SevenBit,
+    /// `BODY=8BITMIME`
+    EightBit,
+}
+
+/// One forward-path with its DSN parameters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recipient {
+    /// The mailbox.
+    pub address: Address,
+    /// `NOTIFY=` (RFC 3461 4.1), as it was given.
+    pub notify: Option<Parameter>,
+    /// `ORCPT=` (RFC 3461 4.2), as it was given.
+    pub original: Option<Parameter>,
+}
+
+impl Recipient {
+    /// A recipient without DSN parameters.
+    pub fn new(address: Address) -> Recipient {
+        Recipient { address, notify: None, original: None }
+    }
+}
+
+/// A whole envelope. At least one recipient is expected; an empty list is answered by an empty report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Envelope {
+    /// The reverse-path, perhaps null.
+    pub sender: Address,
+    /// `RET=`
+    pub ret: Option<Return>,
+    /// `ENVID=` (RFC 3461 4.4)
+    pub envelope_id: Option<Parameter>,
+    /// `BODY=`
+    pub body: Body,
+    /// `SMTPUTF8` was given: headers or addresses go beyond ASCII.
+    pub smtputf8: bool,
+    /// The forward-paths, in the order in which their results are reported.
+    pub recipients: Vec<Recipient>,
+}
+
+impl Envelope {
+    /// An envelope without parameters.
+    pub fn new(sender: Address, recipients: Vec<Address>) -> Envelope {
+        let recipients = recipients.into_iter().map(Recipient::new).collect();
+        Envelope { sender, ret: None, envelope_id: None, body: Body::default(), smtputf8: false, recipients }
+    }
+
+    /// Whether only a server with SMTPUTF8 can take this message (RFC 6531 3.1).
+    pub fn needs_smtputf8(&self) -> bool {
+        self.smtputf8 || !self.sender.is_ascii() || self.recipients.iter().any(|r| !r.address.is_ascii())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parameter_holds_no_line_end_blank_or_equals_sign() {
+        assert_eq!(Parameter::parse("rfc822;a+2Bb@x").expect("xtext").as_str(), "rfc822;a+2Bb@x");
+        for (text, at) in [("a b", 2), ("a\r\nDATA", 2), ("a=b", 2), ("\0", 1), ("é", 1)] {
+            assert_eq!(Parameter::parse(text), Err(ParameterError::Forbidden(at)), "{text:?}");
+        }
+        assert_eq!(Parameter::parse(&"x".repeat(501)), Err(ParameterError::TooLong(501)));
+    }
+}

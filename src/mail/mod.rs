@@ -1,0 +1,21 @@
+//! Floor 1: what a message is, apart from any protocol: addresses, envelope, content, and the results
+//! that come back (RFC 5321, 5322 and 5598 words).
+//!
+//! Everything here is data that cannot be invalid: what was built once needs no second check before it
+//! goes on a wire.
+
+pub mod address;
+pub mod content;
+pub mod envelope;
+pub mod message;
+pub mod next_hop;
+pub mod outcome;
+pub mod status;
+
+pub use address::Address;
+pub use content::{Content, ContentBuilder, ContentError, ContentRules};
+pub use envelope::{Body, Envelope, Parameter, Recipient, Return};
+pub use message::Message;
+pub use next_hop::NextHop;
+pub use outcome::{Outcome, Report, Timings, Verdict};
+pub use status::EnhancedStatus;

@@ -1,0 +1,115 @@
+//! Floor 0: the locks, channels and budgets that every floor above may use.
+//!
+//! `parking_lot` and `crossbeam-channel` are named here and nowhere else, so that a model checker or
+//! another implementation can be put in their place at one point. Poisoning does not exist here: a
+//! thread that panics leaves its lock open, and the [`crate::lane::ticket`] law (a dropped ticket is a
+//! deferred report) keeps the messages right.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+pub use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded, unbounded};
+pub use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
+
+/// A bounded amount of something (bytes held, messages held, connections open) shared by many threads.
+///
+/// [`Budget::take`] waits until there is room; the [`Permit`] it returns gives its share back when dropped.
+/// A single request larger than the whole budget is let through when nothing else is held, so that a
+/// large message is slow rather than impossible.
+#[derive(Debug)]
+pub struct Budget {
+    limit: u64,
+    held: Mutex<u64>,
+    freed: Condvar,
+}
+
+impl Budget {
+    /// A budget of `limit` units, none of them held.
+    pub fn new(limit: u64) -> Arc<Budget> {
+        Arc::new(Budget { limit, held: Mutex::new(0), freed: Condvar::new() })
+    }
+
+    /// Takes `amount` units, waiting up to `patience` for others to give theirs back.
+    /// Returns `None` when the time ran out.
+    pub fn take(self: &Arc<Budget>, amount: u64, patience: Duration) -> Option<Permit> {
+        let deadline = Instant::now() + patience;
+        let mut held = self.held.lock();
+        while !self.fits(*held, amount) {
+            if self.freed.wait_until(&mut held, deadline).timed_out() && !self.fits(*held, amount) {
+                return None;
+            }
+        }
+        *held += amount;
+        Some(Permit { budget: Arc::clone(self), amount })
+    }
+
+    /// Takes `amount` units only if they are free at this moment.
+    pub fn try_take(self: &Arc<Budget>, amount: u64) -> Option<Permit> {
+        self.take(amount, Duration::ZERO)
+    }
+
+    /// Units held at this moment.
+    pub fn held(&self) -> u64 {
+        *self.held.lock()
+    }
+
+    fn fits(&self, held: u64, amount: u64) -> bool {
+        held == 0 || held.saturating_add(amount) <= self.limit
+    }
+
+    fn give_back(&self, amount: u64) {
+        *self.held.lock() -= amount;
+        self.freed.notify_all();
+    }
+}
+
+/// A share of a [`Budget`], given back when dropped.
+#[derive(Debug)]
+pub struct Permit {
+    budget: Arc<Budget>,
+    amount: u64,
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.budget.give_back(self.amount);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_lends_no_more_than_it_has() {
+        let budget = Budget::new(10);
+        let seven = budget.try_take(7).expect("seven of ten");
+        assert!(budget.try_take(4).is_none());
+        let three = budget.try_take(3).expect("the last three");
+        drop(seven);
+        assert_eq!(budget.held(), 3);
+        drop(three);
+        assert_eq!(budget.held(), 0);
+    }
+
+    #[test]
+    fn an_oversized_request_is_served_alone() {
+        let budget = Budget::new(10);
+        let whole = budget.try_take(50).expect("nothing else is held");
+        assert!(budget.try_take(1).is_none());
+        drop(whole);
+        assert!(budget.try_take(1).is_some());
+    }
+
+    #[test]
+    fn a_waiter_is_woken_by_what_is_given_back() {
+        let budget = Budget::new(1);
+        let held = budget.try_take(1).expect("free");
+        let waiting = std::thread::spawn({
+            let budget = Arc::clone(&budget);
+            move || budget.take(1, Duration::from_secs(60)).is_some()
+        });
+        drop(held);
+        assert!(waiting.join().expect("the waiter ends"));
+    }
+}
