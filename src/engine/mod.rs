@@ -1,81 +1,137 @@
-//! Floor 5: the engine: next hop to channel of lanes, limits, drain and shutdown, statistics.
+//! Floor 5: the engine: next hop to channel of lanes, limits, drain, statistics. The way in for every door.
 //!
-//! (Interface fixed, inside under construction.)
+//! [`Engine::room`] before content is read, [`Engine::submit`] when it is whole; the report comes through the ticket. The engine owns
+//! no queue on disk: what it holds, its caller holds too, so that a crash at any point loses nothing.
+
+mod channel;
 
 use crate::config::Config;
-use crate::lane::Ticket;
+use crate::conn::Ledger;
+use crate::lane::{Obligation, Statistics, Ticket};
 use crate::mail::{Message, NextHop, Outcome};
-use crate::sync::Permit;
+use crate::sync::{Budget, Mutex, Permit};
+use channel::Channel;
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
-/// What a next hop's server offers, for a door to mirror.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Offers {
-    /// 8BITMIME
-    pub eight_bit_mime: bool,
-    /// SMTPUTF8
-    pub smtputf8: bool,
-    /// DSN
-    pub dsn: bool,
-    /// SIZE: `Some(0)` is offered without a limit.
-    pub size: Option<u64>,
-    /// `host[address]:port`
-    pub server: String,
-}
+pub use crate::lane::Offers;
+
+/// Channels kept before idle ones are put away.
+const CHANNELS: usize = 1000;
 
 /// Room for one message, to be asked for before its content is read; given back when the message's report is made.
 #[derive(Debug)]
 pub struct Room {
-    #[allow(dead_code)]
     permits: Vec<Permit>,
 }
 
-/// The engine. Cheap to share by `Arc`; every method may be called from any thread.
+/// The engine. Shared by `Arc`; every method may be called from any thread.
 #[derive(Debug)]
-pub struct Engine {}
+pub struct Engine {
+    config: Arc<Config>,
+    channels: Mutex<HashMap<NextHop, Arc<Channel>>>,
+    ledger: Arc<Ledger>,
+    statistics: Arc<Statistics>,
+    connections: Arc<Budget>,
+    messages: Arc<Budget>,
+    bytes: Arc<Budget>,
+    draining: AtomicBool,
+}
 
 impl Engine {
     /// An engine with this configuration. No thread or connection is made before there is work.
     pub fn new(config: Arc<Config>) -> Arc<Engine> {
-        let _ = config;
-        todo!()
+        let limits = &config.limits;
+        Arc::new(Engine {
+            connections: Budget::new(limits.connections),
+            messages: Budget::new(limits.messages),
+            bytes: Budget::new(limits.bytes),
+            config,
+            channels: Mutex::default(),
+            ledger: Arc::default(),
+            statistics: Arc::default(),
+            draining: AtomicBool::new(false),
+        })
     }
 
     /// The configuration in force.
     pub fn config(&self) -> Arc<Config> {
-        todo!()
+        Arc::clone(&self.config)
+    }
+
+    /// Counts since the start.
+    pub fn statistics(&self) -> &Statistics {
+        &self.statistics
     }
 
     /// Waits up to `patience` for room to hold a message of about `size` octets for this next hop: per next hop
     /// and in total, messages and octets. `None`: still full.
     pub fn room(&self, next_hop: &NextHop, size: u64, patience: Duration) -> Option<Room> {
-        let _ = (next_hop, size, patience);
-        todo!()
+        let deadline = Instant::now() + patience;
+        let left = || deadline.saturating_duration_since(Instant::now());
+        let channel = self.channel(next_hop);
+        // The narrow budgets first: whoever waits there holds nothing that other next hops need.
+        let permits = vec![
+            channel.messages.take(1, left())?,
+            channel.bytes.take(size, left())?,
+            self.messages.take(1, left())?,
+            self.bytes.take(size, left())?,
+        ];
+        Some(Room { permits })
     }
 
-    /// Hands a message over. Never waits for the network. Exactly one report follows, through the ticket, also when the engine is draining.
+    /// Hands a message over. Never waits for the network. Exactly one report follows, through the ticket, also when the
+    /// engine is draining.
     pub fn submit(&self, message: Message, room: Room, ticket: Ticket) {
-        let _ = (message, room, ticket);
-        todo!()
+        let channel = self.channel(&message.next_hop);
+        channel.submit(message, Obligation { ticket, room: room.permits });
     }
 
     /// What the next hop's server offers: the last known, or else found out now by connecting, waiting up to `patience`.
     /// An error is the deferral to tell the client (4.4.1 ...).
     pub fn offers(&self, next_hop: &NextHop, patience: Duration) -> Result<Offers, Outcome> {
-        let _ = (next_hop, patience);
-        todo!()
+        self.channel(next_hop).offers(patience)
     }
 
     /// Why the next hop cannot be reached at this time (for a 421 greeting), or `None` when it can, is not known, or
     /// it is time to try again.
     pub fn trouble(&self, next_hop: &NextHop) -> Option<Outcome> {
-        let _ = next_hop;
-        todo!()
+        self.channel(next_hop).trouble()
     }
 
     /// Takes no new work, lets what is on the wire finish up to the configured time, defers the rest, joins all threads.
     pub fn drain(&self) {
-        todo!()
+        let ends = Instant::now() + self.config.limits.drain;
+        let channels: Vec<Arc<Channel>> = {
+            let channels = self.channels.lock();
+            self.draining.store(true, Ordering::Release);
+            channels.values().cloned().collect()
+        };
+        channels.iter().for_each(|channel| channel.stop(ends));
+        channels.iter().for_each(|channel| channel.join());
+    }
+
+    fn channel(&self, next_hop: &NextHop) -> Arc<Channel> {
+        let mut channels = self.channels.lock();
+        if let Some(channel) = channels.get(next_hop) {
+            return Arc::clone(channel);
+        }
+        if channels.len() >= CHANNELS {
+            channels.retain(|_, channel| !channel.is_idle());
+        }
+        let channel = Arc::new(Channel::new(next_hop.clone(), self.config.settings(next_hop), self));
+        if self.draining.load(Ordering::Acquire) {
+            channel.stop(Instant::now());
+        }
+        channels.insert(next_hop.clone(), Arc::clone(&channel));
+        channel
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.drain();
     }
 }

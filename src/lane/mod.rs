@@ -1,3 +1,20 @@
-//! Floor 4: lanes.
+//! Floor 4: lanes, the threads that own at most one connection each, and the queue they share.
+//!
+//! A channel ([`Site`]) has one queue; a lane takes from it what it can put on the wire at once ([`worker`]). The duty to report
+//! travels with the message as a [`Ticket`] and ends in [`report`], or by being dropped.
+
+pub mod obligation;
+pub mod queue;
+pub mod report;
+pub mod site;
+pub mod statistics;
 pub mod ticket;
+pub mod worker;
+
+pub use obligation::Obligation;
+pub use site::{Offers, Site};
+pub use statistics::Statistics;
 pub use ticket::{Inbox, Ticket};
+
+/// A message with its obligation.
+pub type Job = crate::conn::Delivery<Obligation>;

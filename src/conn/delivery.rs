@@ -1,0 +1,168 @@
+//! A message on its way: which recipients still need a transaction, and what is known of the others.
+//!
+//! One message may take several transactions (a server's limit on recipients, a 452 in the middle, a connection
+//! lost); each recipient gets exactly one outcome.
+
+use super::policy;
+use crate::mail::{Content, Envelope, Message, NextHop, Outcome};
+use crate::smtp::{Answers, Reply, Transaction};
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// A message with its progress. `T` is whatever the floor above needs back with it (the ticket).
+#[derive(Debug)]
+pub struct Delivery<T> {
+    /// For logs.
+    pub queue_id: Option<String>,
+    /// Where it goes.
+    pub next_hop: NextHop,
+    /// The whole envelope.
+    pub envelope: Arc<Envelope>,
+    /// What is sent, or nothing for an address verification.
+    pub content: Option<Content>,
+    /// What came with it.
+    pub token: T,
+    /// Attempts spent on lost connections.
+    pub attempts: u32,
+    /// When it was submitted.
+    pub submitted: Instant,
+    /// When its first octet went out, once it has.
+    pub started: Option<Instant>,
+    outcomes: Vec<Option<Outcome>>,
+    remaining: Vec<usize>,
+}
+
+impl<T> Delivery<T> {
+    /// A message of which nothing was sent yet.
+    pub fn new(message: Message, token: T, now: Instant) -> Delivery<T> {
+        let count = message.envelope.recipients.len();
+        Delivery {
+            queue_id: message.queue_id,
+            next_hop: message.next_hop,
+            envelope: Arc::new(message.envelope),
+            content: message.content,
+            token,
+            attempts: 0,
+            submitted: now,
+            started: None,
+            outcomes: vec![None; count],
+            remaining: (0..count).collect(),
+        }
+    }
+
+    /// Octets of content.
+    pub fn size(&self) -> u64 {
+        self.content.as_ref().map_or(0, Content::len)
+    }
+
+    /// Whether a recipient is left that has no outcome and is in no transaction.
+    pub fn has_remaining(&self) -> bool {
+        !self.remaining.is_empty()
+    }
+
+    /// The next transaction: the first recipients that are left, no more of them and of their domains than given.
+    pub fn next_transaction(&mut self, recipients: usize, domains: usize) -> Transaction {
+        let mut seen = HashSet::new();
+        let taken = self.remaining.iter().take(recipients.max(1)).take_while(|index| {
+            let address = self.envelope.recipients.get(**index).map(|r| &r.address);
+            seen.insert(address.and_then(|a| a.domain()).unwrap_or("").to_ascii_lowercase());
+            seen.len() <= domains.max(1)
+        });
+        let count = taken.count();
+        let recipients = self.remaining.drain(..count).collect();
+        Transaction { envelope: Arc::clone(&self.envelope), recipients, content: self.content.clone() }
+    }
+
+    /// A transaction ran to its end: each of its recipients has its outcome, or goes into a further one.
+    pub fn answered(&mut self, recipients: &[usize], answers: &Answers) {
+        let mut accepted = false;
+        let mut overflow = Vec::new();
+        for (place, index) in recipients.iter().enumerate() {
+            let to_rcpt = answers.recipient(place);
+            match to_rcpt {
+                Some(reply) if policy::is_overflow(reply, accepted) => overflow.push(*index),
+                _ => self.settle(*index, policy::answered(answers.decisive(place))),
+            }
+            accepted = accepted || to_rcpt.is_some_and(Reply::is_positive);
+        }
+        self.remaining.extend(overflow);
+    }
+
+    /// A transaction was sent whole and not answered; what was said to its first recipients stands.
+    pub fn in_doubt(&mut self, recipients: &[usize], said: &[Reply], outcome: &Outcome) {
+        for (place, index) in recipients.iter().enumerate() {
+            match said.get(place).filter(|reply| reply.is_negative()) {
+                Some(reply) => self.settle(*index, policy::answered(reply)),
+                None => self.settle(*index, outcome.clone()),
+            }
+        }
+    }
+
+    /// A transaction was not taken: its recipients are left to be sent to.
+    pub fn unsent(&mut self, recipients: Vec<usize>) {
+        self.remaining.extend(recipients);
+    }
+
+    /// Gives every recipient that is left this outcome.
+    pub fn give_up(&mut self, outcome: &Outcome) {
+        for index in std::mem::take(&mut self.remaining) {
+            self.settle(index, outcome.clone());
+        }
+    }
+
+    /// All outcomes in the envelope's order. A recipient without one would be a bug; it is deferred.
+    pub fn outcomes(&mut self) -> Vec<Outcome> {
+        let missing = || {
+            let status = crate::mail::EnhancedStatus::new(4, 3, 0);
+            Outcome::deferred(status, "no result is known for this recipient")
+        };
+        std::mem::take(&mut self.outcomes).into_iter().map(|outcome| outcome.unwrap_or_else(missing)).collect()
+    }
+
+    fn settle(&mut self, index: usize, outcome: Outcome) {
+        if let Some(place) = self.outcomes.get_mut(index) {
+            debug_assert!(place.is_none(), "a recipient has one outcome");
+            place.get_or_insert(outcome);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mail::{Address, Verdict};
+
+    fn delivery(recipients: &[&str]) -> Delivery<()> {
+        let recipients = recipients.iter().map(|a| Address::parse(a).expect(a)).collect();
+        let message = Message {
+            queue_id: None,
+            next_hop: "mx.test".parse().expect("a next hop"),
+            envelope: Envelope::new(Address::null(), recipients),
+            content: None,
+        };
+        Delivery::new(message, (), Instant::now())
+    }
+
+    #[test]
+    fn recipients_are_split_by_number_and_by_domain() {
+        let mut four = delivery(&["a@x", "b@X", "c@y", "d@y"]);
+        assert_eq!(four.next_transaction(3, usize::MAX).recipients, [0, 1, 2]);
+        assert_eq!(four.next_transaction(3, usize::MAX).recipients, [3]);
+        assert!(!four.has_remaining());
+        let mut four = delivery(&["a@x", "b@X", "c@y", "d@y"]);
+        assert_eq!(four.next_transaction(9, 1).recipients, [0, 1]);
+        assert_eq!(four.next_transaction(9, 1).recipients, [2, 3]);
+    }
+
+    #[test]
+    fn every_recipient_has_an_outcome_whatever_happens() {
+        let mut three = delivery(&["a@x", "b@x", "c@x"]);
+        let transaction = three.next_transaction(2, 9);
+        let doubt = policy::in_doubt(&crate::smtp::Cause::Lost("gone".into()));
+        let refused = Reply { code: 550, lines: vec!["5.1.1 no".into()] };
+        three.in_doubt(&transaction.recipients, &[refused], &doubt);
+        let verdicts: Vec<Verdict> = three.outcomes().iter().map(|o| o.verdict).collect();
+        assert_eq!(verdicts, [Verdict::Failed, Verdict::InDoubt, Verdict::Deferred]);
+    }
+}

@@ -1,0 +1,17 @@
+//! Floor 3: one connection to one server: the session of [`crate::smtp`] driven over a stream of [`crate::net`].
+//!
+//! [`drive`] is the one loop that knows both the protocol and the socket; [`policy`] the one place where faults
+//! become outcomes; [`ledger`] what is remembered of servers from one connection to the next. [`delivery`] is a message on its way:
+//! which of its recipients still need a transaction. Which message goes over which connection is decided above.
+
+pub mod delivery;
+pub mod drive;
+pub mod ledger;
+pub mod open;
+pub mod pace;
+pub mod policy;
+
+pub use delivery::Delivery;
+pub use drive::{Connection, Feed, Retry, Token};
+pub use ledger::Ledger;
+pub use open::{OpenError, Opener};

@@ -1,0 +1,151 @@
+//! The only place where replies and faults become outcomes.
+//!
+//! The law: only a server's own 5yz is a failure; whatever is of our own or the network's making is temporary. A
+//! reply's enhanced status is used when its class agrees with its code (RFC 2034), else `x.0.0`.
+//!
+//! | event                                              | outcome                                    |
+//! |----------------------------------------------------|--------------------------------------------|
+//! | connection refused, timed out, no such host        | deferred 4.4.1, 4.4.3, 4.4.4; site in trouble |
+//! | greeting or EHLO refused, with any code            | next address; at the last: deferred, site in trouble |
+//! | 5yz, 4yz to MAIL, DATA, BDAT or the dot            | all recipients failed, deferred            |
+//! | 5yz, 4yz to RCPT                                   | that recipient failed, deferred            |
+//! | 452 to RCPT behind accepted ones, too many         | that recipient in a transaction of its own |
+//! | 421, 452 to MAIL behind accepted messages          | sent again on another connection           |
+//! | SIZE, 8BITMIME, SMTPUTF8 not enough                | failed 5.3.4, 5.6.3, 5.6.7, nothing sent   |
+//! | connection lost before the content was sent whole  | sent again, a bounded number of times      |
+//! | connection lost after that                         | in doubt, 4.4.2                            |
+
+use super::open::OpenError;
+use crate::mail::{EnhancedStatus, Outcome, Verdict};
+use crate::net::DialErrorKind;
+use crate::smtp::{Cause, Reply, Unfit};
+
+const LOST: EnhancedStatus = EnhancedStatus::new(4, 4, 2);
+const UNREACHABLE: EnhancedStatus = EnhancedStatus::new(4, 4, 1);
+const RESOLVER: EnhancedStatus = EnhancedStatus::new(4, 4, 3);
+const NO_HOST: EnhancedStatus = EnhancedStatus::new(4, 4, 4);
+
+/// What a reply that decides over a recipient means for it.
+pub fn answered(reply: &Reply) -> Outcome {
+    let (verdict, class) = match reply.code / 100 {
+        2 => (Verdict::Delivered, 2),
+        5 => (Verdict::Failed, 5),
+        _ => (Verdict::Deferred, 4),
+    };
+    let status = reply.status().filter(|s| s.class == class).unwrap_or(EnhancedStatus::new(class, 0, 0));
+    Outcome { verdict, status, code: Some(reply.code), text: reply.text() }
+}
+
+/// What a message comes to that the server has declared not to take.
+pub fn unfit(unfit: Unfit) -> Outcome {
+    let status = match unfit {
+        Unfit::TooLarge { .. } => EnhancedStatus::new(5, 3, 4),
+        Unfit::EightBit => EnhancedStatus::new(5, 6, 3),
+        Unfit::Utf8 => EnhancedStatus::new(5, 6, 7),
+    };
+    Outcome { verdict: Verdict::Failed, status, code: None, text: unfit.to_string() }
+}
+
+/// Sent whole and never answered.
+pub fn in_doubt(cause: &Cause) -> Outcome {
+    let text =
+        format!("the whole message was sent, then {cause}; it may have been delivered, and a retry may be a duplicate");
+    Outcome { verdict: Verdict::InDoubt, status: LOST, code: None, text }
+}
+
+/// Not sent whole, and not to be tried again inside pipelane.
+pub fn unsent(cause: &Cause) -> Outcome {
+    match cause {
+        Cause::Closing(reply) => as_temporary(reply, LOST),
+        Cause::NotExecuted(reply) => as_temporary(reply, EnhancedStatus::new(4, 5, 0)),
+        Cause::Lost(text) => Outcome::deferred(LOST, text.clone()),
+        Cause::Cancelled => Outcome::deferred(EnhancedStatus::new(4, 3, 0), cause.to_string()),
+    }
+}
+
+/// The site could not be reached or did not want us.
+pub fn unopened(error: &OpenError) -> Outcome {
+    match error {
+        OpenError::NotReady { reply, .. } => as_temporary(reply, UNREACHABLE),
+        OpenError::Dial(error) => Outcome::deferred(dial_status(&error.kind), error.to_string()),
+        OpenError::Broken { .. } => Outcome::deferred(LOST, error.to_string()),
+    }
+}
+
+fn dial_status(kind: &DialErrorKind) -> EnhancedStatus {
+    match kind {
+        DialErrorKind::NoSuchHost(_) => NO_HOST,
+        DialErrorKind::ResolverFailed(_) => RESOLVER,
+        _ => UNREACHABLE,
+    }
+}
+
+/// A reply whose refusal is not for good, whatever its code says.
+fn as_temporary(reply: &Reply, otherwise: EnhancedStatus) -> Outcome {
+    let status = reply.status().map_or(otherwise, |s| EnhancedStatus::new(4, s.subject, s.detail));
+    Outcome { verdict: Verdict::Deferred, status, code: Some(reply.code), text: reply.text() }
+}
+
+/// Whether a refused RCPT only says that the transaction is full (RFC 5321 section 4.5.3.1.10), so that the recipient belongs
+/// in another one. `behind_accepted`: a recipient before it was accepted, so each round settles at least one.
+pub fn is_overflow(reply: &Reply, behind_accepted: bool) -> bool {
+    let too_many = |status: EnhancedStatus| status.subject == 5 && status.detail == 3;
+    behind_accepted
+        && match reply.code {
+            452 => reply.status().is_none_or(too_many),
+            552 | 451 | 450 => reply.status().is_some_and(too_many),
+            _ => false,
+        }
+}
+
+/// Whether sending again costs one of the bounded attempts. A connection that had its fill of messages made progress.
+pub fn is_attempt(cause: &Cause, progress: bool) -> bool {
+    !(progress && matches!(cause, Cause::Closing(_)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reply(code: u16, text: &str) -> Reply {
+        Reply { code, lines: vec![text.to_owned()] }
+    }
+
+    #[test]
+    fn the_class_of_the_status_agrees_with_the_code() {
+        for (code, text, verdict, status) in [
+            (250, "2.0.0 Ok: queued as 4F", Verdict::Delivered, "2.0.0"),
+            (550, "no such user", Verdict::Failed, "5.0.0"),
+            (550, "4.1.1 odd", Verdict::Failed, "5.0.0"),
+            (450, "4.2.0 greylisted", Verdict::Deferred, "4.2.0"),
+        ] {
+            let outcome = answered(&reply(code, text));
+            assert_eq!((outcome.verdict, outcome.status.to_string().as_str()), (verdict, status), "{code} {text}");
+        }
+    }
+
+    #[test]
+    fn nothing_of_our_own_making_is_for_good() {
+        let refused = reply(554, "5.7.1 go away");
+        for cause in [
+            Cause::Closing(refused.clone()),
+            Cause::NotExecuted(refused.clone()),
+            Cause::Lost("lost".into()),
+            Cause::Cancelled,
+        ] {
+            assert_eq!((unsent(&cause).verdict, unsent(&cause).status.class), (Verdict::Deferred, 4), "{cause:?}");
+            assert_eq!((in_doubt(&cause).verdict, in_doubt(&cause).status.class), (Verdict::InDoubt, 4), "{cause:?}");
+        }
+        let open = OpenError::NotReady { server: "mx".into(), reply: refused };
+        assert_eq!(unopened(&open).status.to_string(), "4.7.1");
+    }
+
+    #[test]
+    fn only_too_many_recipients_overflow() {
+        assert!(is_overflow(&reply(452, "4.5.3 too many"), true));
+        assert!(is_overflow(&reply(452, "too many"), true));
+        assert!(!is_overflow(&reply(452, "4.2.2 mailbox full"), true));
+        assert!(!is_overflow(&reply(452, "4.5.3 too many"), false));
+        assert!(!is_overflow(&reply(552, "5.2.2 mailbox full"), true));
+    }
+}

@@ -1,0 +1,247 @@
+//! How transactions and sessions end: answered, unsent, or in doubt.
+//!
+//! The law: an explicit reply settles the transaction that it answers, and a 421 all behind it. A transaction whose last
+//! content octet was handed to the kernel, and that no reply settles, is in doubt. Any other may be sent again.
+
+use super::{Answers, Event, Flying, Owed, Session, Stage, State};
+use crate::config::{Level, Trust};
+use crate::smtp::ladder::{Fact, Proof};
+use crate::smtp::reply::Reply;
+use std::fmt;
+
+/// How a transaction ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum End {
+    /// Every command of it was answered.
+    Answered(Answers),
+    /// The server has not taken it: it may be sent again.
+    Unsent(Cause),
+    /// The server was given all of it and never said what it did. What it did say to the first recipients stands.
+    InDoubt {
+        /// What happened.
+        cause: Cause,
+        /// The replies to the first so many RCPTs.
+        recipients: Vec<Reply>,
+    },
+}
+
+/// Why a transaction did not run to its end.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cause {
+    /// The server has said that it closes the connection (421), or that this connection has had enough (452 to MAIL).
+    Closing(Reply),
+    /// The server answered, but not as one that executes what it is sent.
+    NotExecuted(Reply),
+    /// The connection ended.
+    Lost(String),
+    /// The caller withdrew it.
+    Cancelled,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Cause::Closing(reply) | Cause::NotExecuted(reply) => write!(f, "said: {reply}"),
+            Cause::Lost(text) => f.write_str(text),
+            Cause::Cancelled => write!(f, "withdrawn by the caller"),
+        }
+    }
+}
+
+/// Why a session is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CloseReason {
+    /// We said QUIT, perhaps because the connection had served its time.
+    Quit(Option<&'static str>),
+    /// The greeting or EHLO was refused: the site does not want us now.
+    NotReady(Reply),
+    /// The server said 421.
+    ByServer(Reply),
+    /// The connection ended without a word.
+    Lost(String),
+    /// The server does not speak the protocol. The connection is to be aborted.
+    Protocol(String),
+    /// We gave it up inside something that cannot be finished. The connection is to be aborted.
+    Abandoned(&'static str),
+}
+
+impl CloseReason {
+    /// Whether the connection must be reset rather than closed: something unfinished is in it.
+    pub fn must_abort(&self) -> bool {
+        matches!(self, CloseReason::Protocol(_) | CloseReason::Abandoned(_))
+    }
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CloseReason::Quit(None) => write!(f, "closed in good order"),
+            CloseReason::Quit(Some(why)) => write!(f, "closed in good order: {why}"),
+            CloseReason::NotReady(reply) => write!(f, "the server is not ready: {reply}"),
+            CloseReason::ByServer(reply) => write!(f, "closed by the server: {reply}"),
+            CloseReason::Lost(text) | CloseReason::Protocol(text) => f.write_str(text),
+            CloseReason::Abandoned(why) => f.write_str(why),
+        }
+    }
+}
+
+impl Session {
+    /// The connection has ended (`what` is said to people: "the server closed the connection", "connection reset").
+    pub fn lost(&mut self, what: &str) {
+        if matches!(self.state, State::Closed(_)) {
+            return;
+        }
+        self.blame_the_level();
+        let text = match self.stage() {
+            Some(stage) => format!("{what} while the reply to {} was owed", stage.name()),
+            None => what.to_owned(),
+        };
+        let reason = match self.closing.take() {
+            Some(reply) => CloseReason::ByServer(reply),
+            None => CloseReason::Lost(text),
+        };
+        self.fail(reason);
+    }
+
+    /// The oldest unanswered command was not answered in its time.
+    pub fn timed_out(&mut self) {
+        match self.owed.front() {
+            Some(Owed::ProbeSurplus) => {
+                // By the code it does not know BDAT, by the count it does: not trusted either way, but in step.
+                self.owed.pop_front();
+            }
+            Some(Owed::ProofReset) => {
+                self.overlap_failed();
+                self.fail(CloseReason::Abandoned("the server does not answer what is sent behind a final dot"));
+            }
+            _ => self.lost("the time ran out"),
+        }
+    }
+
+    /// What a lost connection says about the level that it was used at.
+    fn blame_the_level(&mut self) {
+        let behind_a_dot = match self.owed.front() {
+            Some(Owed::ProofReset) => true,
+            Some(Owed::Reset(id)) => self.flights.iter().any(|f| f.id == *id && f.level == Level::Overlap),
+            _ => false,
+        };
+        if behind_a_dot && self.closing.is_none() {
+            return self.overlap_failed();
+        }
+        if matches!(self.owed.front(), Some(Owed::ProbeChunk | Owed::ProbeReset)) {
+            return self.learn(Fact::Chunk(Proof::Refused));
+        }
+        let Some(level) = self.flights.front().filter(|f| f.owed > 0).map(|f| f.level) else { return };
+        if self.closing.is_none() && self.options.trust == Trust::Learned && level > Level::Envelope {
+            self.learn(Fact::Lost(level));
+        }
+    }
+
+    /// Ends the session at once, from our side, with the connection to be aborted.
+    pub(super) fn abandon(&mut self, why: &'static str) {
+        self.fail(CloseReason::Abandoned(why));
+    }
+
+    /// Ends the session: every transaction still open is settled by what is known of it.
+    pub(super) fn fail(&mut self, reason: CloseReason) {
+        while let Some(flight) = self.flights.pop_front() {
+            let (id, level) = (flight.id, flight.level);
+            let end = interrupted(flight, self.written, &reason);
+            self.events.push_back(Event::Ended { id, level, end });
+        }
+        self.owed.clear();
+        self.close(reason);
+    }
+
+    pub(super) fn close(&mut self, reason: CloseReason) {
+        self.output.clear();
+        self.state = State::Closed(reason);
+    }
+
+    /// Ends the transactions at the front that are over.
+    pub(super) fn settle_ended(&mut self) {
+        while self.flights.front().is_some_and(Flying::is_over) {
+            let Some(flight) = self.flights.pop_front() else { break };
+            self.settle(flight);
+        }
+        if self.state == State::Ready && self.flights.is_empty() && self.owed.is_empty() {
+            if let Some(reply) = self.closing.take() {
+                self.close(CloseReason::ByServer(reply));
+            }
+        }
+    }
+
+    fn settle(&mut self, mut flight: Flying) {
+        self.bytes_in_flight -= flight.what.size();
+        let (id, level) = (flight.id, flight.level);
+        let content_answered = flight.content_end.is_some() && flight.decision.is_some();
+        if level == Level::Lockstep && content_answered && self.flights.is_empty() {
+            // RFC 5321 section 4.1.1.4: the end of content clears the server's buffers, whatever the reply.
+            self.clean = true;
+        }
+        if let Some(limit) = recipient_limit(&flight) {
+            self.learn(Fact::RcptMax(limit));
+        }
+        let has_reset = flight.has_reset;
+        let end = conclude(&mut flight);
+        let accepted = matches!(&end, End::Answered(answers) if answers.is_accepted());
+        self.tally.ended(accepted, has_reset);
+        self.events.push_back(Event::Ended { id, level, end });
+    }
+}
+
+/// What is known of a transaction that the end of its session has cut short.
+fn interrupted(mut flight: Flying, written: u64, reason: &CloseReason) -> End {
+    let refused = flight.void.is_none() && (flight.is_refused() || flight.decision.is_some());
+    if let Some(answers) = refused.then(|| flight.answers()).flatten() {
+        return End::Answered(answers);
+    }
+    let whole = flight.is_sent_whole(written);
+    match reason {
+        _ if flight.cancelled && !whole => End::Unsent(Cause::Cancelled),
+        CloseReason::ByServer(reply) => End::Unsent(Cause::Closing(reply.clone())),
+        other if whole => End::InDoubt { cause: Cause::Lost(other.to_string()), recipients: flight.recipients },
+        other => End::Unsent(Cause::Lost(other.to_string())),
+    }
+}
+
+/// What the replies of a transaction amount to.
+fn conclude(flight: &mut Flying) -> End {
+    let taken = flight.decision.as_ref().is_some_and(Reply::is_positive);
+    if let Some(reply) = flight.void.take() {
+        let cause = match reply.code {
+            421 | 452 => Cause::Closing(reply),
+            _ => Cause::NotExecuted(reply),
+        };
+        // Its RSET or its place in line was refused, and yet a content was taken: under which envelope, nobody can say.
+        return if taken { End::InDoubt { cause, recipients: Vec::new() } } else { End::Unsent(cause) };
+    }
+    if flight.cancelled && flight.content_end.is_none() {
+        return End::Unsent(Cause::Cancelled);
+    }
+    let said_closing = [&flight.mail, &flight.decision].into_iter().flatten().find(|reply| reply.code == 421);
+    if let Some(reply) = said_closing {
+        return End::Unsent(Cause::Closing(reply.clone()));
+    }
+    match flight.answers() {
+        Some(answers) => End::Answered(answers),
+        None => End::Unsent(Cause::Cancelled),
+    }
+}
+
+/// "Too many recipients" (RFC 5321 section 4.5.3.1.10): from some place on, after accepted ones, every RCPT got 452.
+fn recipient_limit(flight: &Flying) -> Option<u32> {
+    let accepted = flight.recipients.iter().take_while(|reply| reply.code != 452).filter(|r| r.is_positive()).count();
+    let mut rest = flight.recipients.iter().skip_while(|reply| reply.code != 452).peekable();
+    let first = rest.peek()?;
+    let says_so = first.status().is_none_or(|status| status.subject == 5 && status.detail == 3);
+    let limit = accepted > 0 && says_so && rest.all(Reply::is_negative);
+    limit.then(|| u32::try_from(accepted).unwrap_or(u32::MAX))
+}
+
+impl Stage {
+    /// Whether silence at this stage is a finding about the server rather than a fault.
+    pub const fn is_proof(self) -> bool {
+        matches!(self, Stage::Proof)
+    }
+}

@@ -1,0 +1,431 @@
+//! The SMTP client session (RFC 5321) with pipelining inside and across transactions (RFC 2920, RFC 3030), as a pure
+//! state machine: octets in, octets and events out. No socket, no clock, no thread, no log.
+//!
+//! Two cursors run over one queue of transactions. The **sending cursor** ([`sending`]) stands in the youngest
+//! one and generates what its level allows to be sent ahead; the **receiving cursor** ([`receiving`]) stands in the oldest unanswered one.
+//! Between them lies the FIFO of what was sent and not yet answered: each reply pops one entry and is judged by that
+//! entry's type, never by its own code or text.
+//!
+//! ```text
+//!            begin()                                   next_event() -> Ended
+//!               |                                            ^
+//!               v                                            |
+//!        [ youngest ] ... [ transaction ] ... [ oldest unanswered ]
+//!          sending                                 receiving
+//!             |                                        ^
+//!   output()  v     owed: Reset Mail Rcpt Rcpt Chunk   |  input()
+//!   ----------+------------------------------------->--+---------
+//!
+//!   Greeting --220--> Hello --250--> Ready --quit()--> Closed
+//!       \_ other          \_ 5yz to EHLO: HELO      \_ lost, protocol error, server's 421
+//!
+//!   one transaction, sending:
+//!     Reset -> Mail -> Rcpt.. -> Data --(DATA)--> AwaitGo --354--> Content -> Done
+//!                                  \--(BDAT)---> Content -> NextChunk -> Content -> Done
+//! ```
+//!
+//! How it is driven: [`Session::begin`] while [`Session::has_room`]; then do what [`Session::want`] says until it says
+//! `Closed`; give it what arrives with [`Session::input`], and what goes wrong with [`Session::lost`] or
+//! [`Session::timed_out`]. Every transaction begun ends with exactly one [`Event::Ended`].
+//!
+//! What it promises: replies pair by order and type; every transaction but a connection's first has a RSET in front
+//! (at `lockstep` only where the one before did not end with its content answered), and later 250s count only if that RSET and
+//! its own MAIL got 250; groups end where RFC 2920 says; a chunk is finished to the octet or the
+//! connection is to be aborted; QUIT is sent only when nothing is owed.
+
+mod ending;
+mod receiving;
+mod sending;
+#[cfg(test)]
+mod tests;
+mod transaction;
+
+use super::extension::Extensions;
+use super::ladder::{self, Fact, Knowledge, Proof};
+use super::reply::{Reply, ReplyParser};
+use super::stuffing::Stuffer;
+use super::tally::Tally;
+use super::window::{Flight, Window, WindowBounds};
+use crate::config::{Level, Trust};
+use std::collections::VecDeque;
+
+pub use ending::{Cause, CloseReason, End};
+pub use transaction::{Answers, Transaction, TransactionId};
+use transaction::{Flying, Step};
+
+/// What the session needs to know before it starts.
+#[derive(Debug, Clone)]
+pub struct SessionOptions {
+    /// The name in EHLO.
+    pub helo_name: String,
+    /// EHLO keywords not to be seen, in upper case.
+    pub ignore_extensions: Vec<String>,
+    /// No level above this one.
+    pub max_level: Level,
+    /// Whether levels must be earned.
+    pub trust: Trust,
+    /// Bounds of the window.
+    pub window: WindowBounds,
+    /// Transactions on this connection at the most; 0 for what the server allows.
+    pub messages: u32,
+}
+
+/// What the session wants its driver to do next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Want {
+    /// Read content of this transaction from `offset`, at most `max` octets, and [`Session::supply`] it.
+    Content {
+        /// Whose content.
+        id: TransactionId,
+        /// From which octet.
+        offset: u64,
+        /// How many octets at the most.
+        max: usize,
+    },
+    /// Write [`Session::output`] and report it with [`Session::wrote`].
+    Write,
+    /// Wait for the server, for as long as the stage allows.
+    Read,
+    /// Nothing is owed and nothing is to be sent.
+    Idle,
+    /// The session is over.
+    Closed,
+}
+
+/// What the oldest unanswered command is: it decides how long to wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// The greeting, EHLO or HELO.
+    Greeting,
+    /// A RSET with nothing behind it.
+    Reset,
+    /// A RSET sent behind a dot to see whether it is executed. Its reply is due with the dot's.
+    Proof,
+    /// MAIL, or the RSET in front of it.
+    Mail,
+    /// RCPT
+    Rcpt,
+    /// DATA
+    Data,
+    /// The final dot, or BDAT.
+    Content,
+}
+
+impl Stage {
+    /// For people: what was not answered.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Stage::Greeting => "the greeting",
+            Stage::Reset => "RSET",
+            Stage::Proof => "RSET behind the final dot",
+            Stage::Mail => "MAIL",
+            Stage::Rcpt => "RCPT",
+            Stage::Data => "DATA",
+            Stage::Content => "the end of the content",
+        }
+    }
+}
+
+/// What the driver is told.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// The server has greeted and said what it offers; transactions may begin.
+    Ready,
+    /// The last octet of this transaction's content was handed over: from now on only the server knows.
+    SentWhole(TransactionId),
+    /// A transaction is over.
+    Ended {
+        /// Which.
+        id: TransactionId,
+        /// The level at which it was sent.
+        level: Level,
+        /// How.
+        end: End,
+    },
+    /// Something about the server that is worth remembering.
+    Learned(Fact),
+}
+
+/// One entry of the FIFO: what a reply is owed for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Owed {
+    Greeting,
+    Ehlo,
+    Helo,
+    ProbeChunk,
+    ProbeReset,
+    ProbeSurplus,
+    /// The RSET that earns `overlap`.
+    ProofReset,
+    Reset(TransactionId),
+    Mail(TransactionId),
+    Rcpt(TransactionId),
+    Data(TransactionId),
+    Dot(TransactionId),
+    LoneDot(TransactionId),
+    Chunk {
+        id: TransactionId,
+        last: bool,
+    },
+}
+
+/// The course of the honesty probe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Probe {
+    NotSent,
+    Sent,
+    /// Two replies came; a third would still be in place.
+    JustAnswered,
+    /// Two replies came and something was sent since. Until a 354 stands where it belongs, a late third could hide in the count.
+    Unverified,
+    Settled,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum State {
+    Greeting,
+    Hello,
+    Ready,
+    /// QUIT is in the output.
+    Quitting,
+    Closed(CloseReason),
+}
+
+/// An SMTP client session. See the module's head.
+#[derive(Debug)]
+pub struct Session {
+    options: SessionOptions,
+    state: State,
+    greeting: String,
+    offered: Extensions,
+    known: Knowledge,
+    parser: ReplyParser,
+    flights: VecDeque<Flying>,
+    begun: u64,
+    owed: VecDeque<Owed>,
+    output: Vec<u8>,
+    /// Octets of output written since the start of the connection.
+    written: u64,
+    /// The output up to here is to be written by itself.
+    barrier: u64,
+    /// The end of content behind which an overlapped envelope is being sent.
+    behind: u64,
+    stuffer: Stuffer,
+    tally: Tally,
+    window: Window,
+    bytes_in_flight: u64,
+    backlog: usize,
+    probe: Probe,
+    /// The server is known to have no open transaction: the next one needs no RSET of its own.
+    clean: bool,
+    /// A RSET has made it so.
+    clean_by_reset: bool,
+    /// The server has said 421 and nothing positive since.
+    closing: Option<Reply>,
+    /// Why no further transaction is begun here.
+    retired: Option<&'static str>,
+    events: VecDeque<Event>,
+}
+
+impl Session {
+    /// A session on a connection that was just made; the server speaks first.
+    pub fn new(options: SessionOptions, known: Knowledge) -> Session {
+        let start = if options.trust == Trust::Stream { options.window.messages } else { known.window };
+        Session {
+            window: Window::new(options.window, start),
+            options,
+            state: State::Greeting,
+            greeting: String::new(),
+            offered: Extensions::default(),
+            known,
+            parser: ReplyParser::default(),
+            flights: VecDeque::new(),
+            begun: 0,
+            owed: VecDeque::from([Owed::Greeting]),
+            output: Vec::new(),
+            written: 0,
+            barrier: 0,
+            behind: 0,
+            stuffer: Stuffer::default(),
+            tally: Tally::default(),
+            bytes_in_flight: 0,
+            backlog: 0,
+            probe: Probe::NotSent,
+            clean: true,
+            clean_by_reset: false,
+            closing: None,
+            retired: None,
+            events: VecDeque::new(),
+        }
+    }
+
+    /// What was learned of this server on other connections since; given once the greeting tells which server it is,
+    /// before the first transaction.
+    pub fn remember(&mut self, known: Knowledge) {
+        if self.options.trust == Trust::Learned {
+            self.window = Window::new(self.options.window, known.window);
+        }
+        self.known = known;
+    }
+
+    /// The text of the server's 220.
+    pub fn greeting(&self) -> &str {
+        &self.greeting
+    }
+
+    /// What the server offers; empty before [`Event::Ready`].
+    pub fn offered(&self) -> &Extensions {
+        &self.offered
+    }
+
+    /// The most recipients that one transaction should name.
+    pub fn recipient_limit(&self) -> usize {
+        let limits = [self.offered.limits.rcpt_max, self.known.rcpt_max];
+        limits.into_iter().flatten().min().map_or(usize::MAX, |n| n.max(1) as usize)
+    }
+
+    /// The most recipient domains that one transaction should name (RFC 9422, RCPTDOMAINMAX).
+    pub fn domain_limit(&self) -> usize {
+        self.offered.limits.rcpt_domain_max.map_or(usize::MAX, |n| n as usize)
+    }
+
+    /// The level at which a transaction begun now would be sent.
+    pub fn level(&self) -> Level {
+        let level = ladder::level(&self.offered, &self.known, self.options.max_level, self.options.trust);
+        if self.tally.is_cautious() { level.min(Level::Envelope) } else { level }
+    }
+
+    /// Tells how many messages wait behind the ones already begun: a probe is made only where it pays.
+    pub fn set_backlog(&mut self, waiting: usize) {
+        self.backlog = waiting;
+    }
+
+    /// Whether a transaction with so much content, begun now, would go on the wire at once.
+    pub fn has_room(&self, size: u64) -> bool {
+        let open = self.state == State::Ready && self.closing.is_none() && self.retired.is_none();
+        let proving = self.owed.back() == Some(&Owed::ProofReset);
+        open && !proving && self.flights.back().is_none_or(Flying::is_fully_generated) && self.level_has_room(size)
+    }
+
+    fn level_has_room(&self, size: u64) -> bool {
+        let in_flight = self.flights.len();
+        match self.level() {
+            Level::Lockstep | Level::Envelope | Level::Chunk => in_flight == 0,
+            Level::Overlap => in_flight <= 1 && self.owed.len() <= 1,
+            Level::Stream => {
+                in_flight < self.tally.allowed_in_flight()
+                    && self.window.has_room(in_flight, self.bytes_in_flight, size)
+            }
+        }
+    }
+
+    /// Begins a transaction. To be called while [`Session::has_room`]; on a session that is over it ends at once, unsent.
+    pub fn begin(&mut self, what: Transaction) -> TransactionId {
+        let id = TransactionId(self.begun);
+        self.begun += 1;
+        if let State::Closed(reason) = &self.state {
+            let end = End::Unsent(Cause::Lost(reason.to_string()));
+            self.events.push_back(Event::Ended { id, level: Level::Lockstep, end });
+            return id;
+        }
+        let size = what.size();
+        let level = self.level();
+        let chunked = self.offered.chunking && level >= Level::Overlap && self.known.chunk != Proof::Refused;
+        let first = if self.clean { Step::Mail } else { Step::Reset };
+        let mut flight = Flying::new(id, what, level, chunked, first);
+        flight.has_reset = !self.clean || self.clean_by_reset;
+        self.tally.begun();
+        self.bytes_in_flight += size;
+        self.flights.push_back(flight);
+        if self.tally.transactions() >= self.transaction_limit() {
+            self.retired = Some("the server takes no more transactions on one connection");
+        }
+        id
+    }
+
+    fn transaction_limit(&self) -> u32 {
+        let own = Some(self.options.messages).filter(|n| *n > 0);
+        [self.offered.limits.mail_max, self.known.mail_max, own].into_iter().flatten().min().unwrap_or(u32::MAX)
+    }
+
+    /// The caller no longer wants this transaction. What has not passed the point of no return is not sent.
+    pub fn cancel(&mut self, id: TransactionId) {
+        if let Some(flight) = self.flight(id) {
+            flight.cancelled = true;
+        }
+    }
+
+    /// Whether the session will begin no further transaction although it is open: finish, and connect anew.
+    pub fn is_retired(&self) -> bool {
+        self.retired.is_some() || self.closing.is_some()
+    }
+
+    /// Transactions begun and not ended.
+    pub fn in_flight(&self) -> usize {
+        self.flights.len()
+    }
+
+    /// The window's present size, for status and for the ledger.
+    pub fn window(&self) -> (usize, u64) {
+        (self.window.messages(), self.window.bytes())
+    }
+
+    /// A flight came back; the driver has the clock.
+    pub fn flight_returned(&mut self, flight: Flight) {
+        self.window.clean(flight);
+    }
+
+    /// Whether the session is over, and why.
+    pub fn closed(&self) -> Option<&CloseReason> {
+        match &self.state {
+            State::Closed(reason) => Some(reason),
+            _ => None,
+        }
+    }
+
+    /// The next thing to tell, oldest first.
+    pub fn next_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// What the oldest unanswered command is; `None` when nothing is owed.
+    pub fn stage(&self) -> Option<Stage> {
+        let stage = match self.owed.front()? {
+            Owed::Greeting | Owed::Ehlo | Owed::Helo => Stage::Greeting,
+            Owed::ProbeSurplus | Owed::ProofReset => Stage::Proof,
+            Owed::ProbeReset => Stage::Reset,
+            Owed::Reset(id) => match self.flights.iter().find(|f| f.id == *id) {
+                Some(flight) if flight.level >= Level::Chunk => Stage::Mail,
+                _ => Stage::Reset,
+            },
+            Owed::Mail(_) => Stage::Mail,
+            Owed::Rcpt(_) => Stage::Rcpt,
+            Owed::Data(_) => Stage::Data,
+            Owed::ProbeChunk | Owed::Dot(_) | Owed::LoneDot(_) | Owed::Chunk { .. } => Stage::Content,
+        };
+        Some(stage)
+    }
+
+    fn flight(&mut self, id: TransactionId) -> Option<&mut Flying> {
+        let first = self.flights.front()?.id.0;
+        let place = usize::try_from(id.0.checked_sub(first)?).ok()?;
+        self.flights.get_mut(place)
+    }
+
+    /// The place behind the last octet generated.
+    fn generated(&self) -> u64 {
+        self.written + self.output.len() as u64
+    }
+
+    fn learn(&mut self, fact: Fact) {
+        self.known.learn(&fact);
+        if matches!(fact, Fact::Overlap(Proof::Refused) | Fact::Chunk(Proof::Refused) | Fact::Lost(_)) {
+            self.window.halve();
+        }
+        self.events.push_back(Event::Learned(fact));
+    }
+
+    fn retire(&mut self, why: &'static str) {
+        self.retired.get_or_insert(why);
+    }
+}

@@ -1,0 +1,307 @@
+//! The receiving cursor: each reply pops one entry of the FIFO and is judged by that entry's type.
+
+use super::{CloseReason, Event, Flying, Owed, Probe, Session, State, Step, TransactionId};
+use crate::config::Level;
+use crate::smtp::command;
+use crate::smtp::extension::Extensions;
+use crate::smtp::ladder::{Fact, Proof};
+use crate::smtp::reply::Reply;
+
+impl Session {
+    /// Octets from the server, cut anywhere.
+    pub fn input(&mut self, mut octets: &[u8]) {
+        while !matches!(self.state, State::Closed(_) | State::Quitting) {
+            match self.parser.feed(&mut octets) {
+                Ok(Some(reply)) => self.answered(reply),
+                Ok(None) => return,
+                Err(error) => return self.fail(CloseReason::Protocol(error.to_string())),
+            }
+        }
+    }
+
+    fn answered(&mut self, mut reply: Reply) {
+        let Some(owed) = self.owed.pop_front() else { return self.unasked(reply) };
+        if !matches!(owed, Owed::ProbeChunk | Owed::ProbeReset | Owed::ProbeSurplus) {
+            self.tally.reply(&reply);
+        }
+        match (&self.closing, reply.code) {
+            (_, 421) => self.closing = Some(reply.clone()),
+            // A server that goes on after its 421 has not closed: that 421 was meant for one command.
+            (_, 200..400) => self.closing = None,
+            // One that refuses everything after its 421 has: that is no verdict on what is behind it.
+            (Some(farewell), 500..) => reply = farewell.clone(),
+            _ => {}
+        }
+        if reply.code == 421 && self.tally.errors_are_to_blame() {
+            self.learn(Fact::ErrorMax(self.tally.errors()));
+        }
+        self.judge(owed, reply);
+        self.settle_ended();
+        self.retire_when_spent();
+    }
+
+    fn judge(&mut self, owed: Owed, reply: Reply) {
+        match owed {
+            Owed::Greeting => self.greeted(reply),
+            Owed::Ehlo | Owed::Helo => self.hello_answered(reply, owed == Owed::Ehlo),
+            Owed::ProbeChunk | Owed::ProbeReset | Owed::ProbeSurplus => self.probe_answered(owed, &reply),
+            Owed::ProofReset => self.proof_answered(&reply),
+            Owed::Reset(id) => self.reset_answered(id, reply),
+            Owed::Mail(id) => self.mail_answered(id, reply),
+            Owed::Rcpt(id) => self.rcpt_answered(id, reply),
+            Owed::Data(id) => self.data_answered(id, reply),
+            Owed::Dot(id) => self.dot_answered(id, reply),
+            Owed::LoneDot(id) => self.paid(id),
+            Owed::Chunk { id, last } => self.chunk_answered(id, last, reply),
+        }
+    }
+
+    /// A reply with nothing owed (it would pair with the next command): the honesty probe's third, a farewell, or the end.
+    fn unasked(&mut self, reply: Reply) {
+        if self.probe == Probe::JustAnswered {
+            self.probe = Probe::Settled;
+            self.learn(Fact::Chunk(Proof::Refused));
+        } else if reply.code == 421 {
+            self.close(CloseReason::ByServer(reply));
+        } else {
+            self.fail(CloseReason::Protocol(format!("the server sent \"{reply}\", for which nothing was sent")));
+        }
+    }
+
+    fn greeted(&mut self, reply: Reply) {
+        if reply.code != 220 {
+            return self.close(CloseReason::NotReady(reply));
+        }
+        self.greeting = reply.lines.join(" ");
+        // Firewalls that blank out the greeting break ESMTP too.
+        let masked = self.greeting.contains("***") || self.greeting.bytes().all(|b| b"*20 ".contains(&b));
+        self.say_hello(if masked && !self.greeting.is_empty() { "HELO" } else { "EHLO" });
+    }
+
+    fn say_hello(&mut self, verb: &str) {
+        command::hello(verb, &self.options.helo_name, &mut self.output);
+        self.owed.push_back(if verb == "EHLO" { Owed::Ehlo } else { Owed::Helo });
+        self.state = State::Hello;
+    }
+
+    fn hello_answered(&mut self, reply: Reply, esmtp: bool) {
+        if reply.is_positive() {
+            if esmtp {
+                self.offered = Extensions::parse(&reply, &self.options.ignore_extensions);
+            }
+            self.state = State::Ready;
+            self.events.push_back(Event::Ready);
+        } else if esmtp && reply.is_permanent() {
+            self.say_hello("HELO");
+        } else {
+            self.close(CloseReason::NotReady(reply));
+        }
+    }
+
+    fn probe_answered(&mut self, owed: Owed, reply: &Reply) {
+        let refused = match owed {
+            // BDAT is not known, or the chunk was taken: the octets of the chunk are a command's.
+            Owed::ProbeChunk => !reply.is_negative() || matches!(reply.code, 500..=502),
+            Owed::ProbeReset => !reply.is_positive(),
+            _ => false,
+        };
+        if refused && self.known.chunk != Proof::Refused {
+            self.learn(Fact::Chunk(Proof::Refused));
+            self.probe = Probe::Settled;
+            if owed == Owed::ProbeChunk {
+                self.owed.push_back(Owed::ProbeSurplus);
+            }
+        }
+        if owed == Owed::ProbeReset && self.probe == Probe::Sent {
+            self.probe = Probe::JustAnswered;
+        }
+    }
+
+    fn proof_answered(&mut self, reply: &Reply) {
+        if reply.is_positive() {
+            self.learn(Fact::Overlap(Proof::Earned));
+        } else {
+            self.overlap_failed();
+        }
+    }
+
+    /// What stood behind a dot was not executed. The count of replies can no longer be relied on: finish here.
+    pub(super) fn overlap_failed(&mut self) {
+        self.learn(Fact::Overlap(Proof::Refused));
+        self.retire("the server does not execute what is sent behind a final dot");
+    }
+
+    fn reset_answered(&mut self, id: TransactionId, reply: Reply) {
+        self.paid(id);
+        if reply.is_positive() {
+            return;
+        }
+        let mut overlapped = false;
+        if let Some(flight) = self.flight(id) {
+            overlapped = flight.level == Level::Overlap;
+            flight.void = Some(reply.clone());
+        }
+        if overlapped && reply.is_permanent() {
+            self.overlap_failed();
+        }
+        self.retire("the server refused RSET");
+    }
+
+    fn mail_answered(&mut self, id: TransactionId, reply: Reply) {
+        self.paid(id);
+        if self.is_out_of_step(&reply) {
+            return;
+        }
+        let before = u32::try_from(id.0).unwrap_or(u32::MAX);
+        let productive = self.tally.accepted() > 0;
+        let limit = reply.code == 421 || (reply.code == 452 && productive);
+        if limit && productive && self.retired.is_none() && !self.tally.errors_are_to_blame() {
+            self.learn(Fact::MailMax(before));
+        }
+        if limit {
+            self.retire("the server takes no more transactions on this connection");
+        }
+        let Some(flight) = self.flight(id) else { return };
+        if limit {
+            flight.void.get_or_insert(reply.clone());
+        }
+        flight.mail = Some(reply);
+    }
+
+    fn rcpt_answered(&mut self, id: TransactionId, reply: Reply) {
+        self.paid(id);
+        if self.is_out_of_step(&reply) {
+            return;
+        }
+        if let Some(flight) = self.flight(id) {
+            flight.recipients.push(reply);
+        }
+    }
+
+    /// 3yz to a command that no 3yz answers: the replies no longer pair.
+    fn is_out_of_step(&mut self, reply: &Reply) -> bool {
+        let out = reply.code / 100 == 3;
+        if out {
+            self.fail(CloseReason::Protocol(format!("the server answered \"{reply}\" to MAIL or RCPT")));
+        }
+        out
+    }
+
+    fn data_answered(&mut self, id: TransactionId, reply: Reply) {
+        self.paid(id);
+        let unverified = self.probe == Probe::Unverified;
+        let Some(flight) = self.flight(id) else { return };
+        let accepted = flight.has_accepted_recipient();
+        if reply.code == 354 {
+            return self.go_ahead(id);
+        }
+        flight.step = Step::Done;
+        if !reply.is_negative() {
+            return self.miscounted(format!("the server answered \"{reply}\" to DATA"), unverified);
+        }
+        if unverified && accepted {
+            return self.miscounted(format!("the server accepted a recipient and answered \"{reply}\" to DATA"), true);
+        }
+        if let Some(flight) = self.flight(id) {
+            flight.decision = Some(reply);
+        }
+    }
+
+    /// The replies are off by one. After the honesty probe that has one reason: a third reply, late.
+    fn miscounted(&mut self, text: String, unverified: bool) {
+        if unverified {
+            self.probe = Probe::Settled;
+            self.learn(Fact::Chunk(Proof::Refused));
+        }
+        self.fail(CloseReason::Protocol(text));
+    }
+
+    fn go_ahead(&mut self, id: TransactionId) {
+        if self.probe == Probe::Unverified {
+            self.probe = Probe::Settled;
+            self.learn(Fact::Chunk(Proof::Earned));
+        }
+        let Some(flight) = self.flight(id) else { return };
+        let (wanted, yes) = (flight.has_accepted_recipient() && !flight.cancelled, flight.said_yes_to_a_recipient());
+        match (wanted, yes) {
+            (true, _) => self.start_content(),
+            (false, false) => self.send_lone_dot(),
+            // A dot now would deliver an empty message to recipients accepted under another sender.
+            (false, true) => self.abandon("the server asked for content under an envelope that is not to be sent"),
+        }
+    }
+
+    fn dot_answered(&mut self, id: TransactionId, reply: Reply) {
+        self.paid(id);
+        let Some(flight) = self.flight(id) else { return };
+        let early = flight.step != Step::Done;
+        if (early && !reply.is_negative()) || reply.code / 100 == 3 {
+            return self.fail(CloseReason::Protocol(format!("the server answered \"{reply}\" to unfinished content")));
+        }
+        flight.step = Step::Done;
+        flight.decision = Some(reply);
+        if early {
+            self.settle_ended();
+            self.abandon("the server refused the content before its end");
+        }
+    }
+
+    fn chunk_answered(&mut self, id: TransactionId, last: bool, reply: Reply) {
+        self.paid(id);
+        let Some(flight) = self.flight(id) else { return };
+        if is_not_consumed(flight, &reply) {
+            return self.chunk_failed(id, reply);
+        }
+        if reply.code / 100 == 3 {
+            return self.fail(CloseReason::Protocol(format!("the server answered \"{reply}\" to BDAT")));
+        }
+        if last || reply.is_negative() {
+            flight.decision.get_or_insert(reply);
+        }
+        // A chunk that was answered before its end is still finished to the octet, unless that is too much.
+        const WORTH_FINISHING: u64 = 256 * 1024;
+        if let Step::Content { sent, chunk_end } = flight.step
+            && flight.decision.is_some()
+            && flight.owed == 0
+            && chunk_end - sent > WORTH_FINISHING
+        {
+            flight.step = Step::Done;
+            self.settle_ended();
+            self.abandon("the server refused the content before its end");
+        }
+    }
+
+    /// A server that does not know BDAT, or lost its place, is about to run content as commands: stop at once.
+    fn chunk_failed(&mut self, id: TransactionId, reply: Reply) {
+        let text = format!("the server answered \"{reply}\" to BDAT");
+        if let Some(flight) = self.flight(id) {
+            flight.void = Some(reply);
+            flight.owed = 0;
+            flight.step = Step::Done;
+        }
+        self.learn(Fact::Chunk(Proof::Refused));
+        self.settle_ended();
+        self.fail(CloseReason::Protocol(text));
+    }
+
+    fn paid(&mut self, id: TransactionId) {
+        if let Some(flight) = self.flight(id) {
+            flight.owed = flight.owed.saturating_sub(1);
+        }
+    }
+
+    fn retire_when_spent(&mut self) {
+        if self.tally.is_spent(self.known.error_max) {
+            self.retire("the server's patience with refusals on this connection is nearly used up");
+        }
+    }
+}
+
+/// Whether a reply to BDAT says that the chunk was not read as a chunk.
+fn is_not_consumed(flight: &Flying, reply: &Reply) -> bool {
+    match reply.code {
+        500 | 502 => true,
+        501 | 503 => flight.has_accepted_recipient() && flight.decision.is_none(),
+        _ => false,
+    }
+}

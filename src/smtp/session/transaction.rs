@@ -1,0 +1,166 @@
+//! One mail transaction (RFC 5321 3.3): what was asked for, how far it has been sent, and what was answered.
+
+use crate::config::Level;
+use crate::mail::{Content, Envelope};
+use crate::smtp::reply::Reply;
+use std::sync::Arc;
+
+/// Names a transaction of one session, in the order in which they were begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TransactionId(pub(super) u64);
+
+/// What a transaction is to do: the envelope, which of its recipients, and the content.
+#[derive(Debug, Clone)]
+pub struct Transaction {
+    /// The envelope of the message.
+    pub envelope: Arc<Envelope>,
+    /// Which recipients this transaction names, by their place in the envelope; at least one.
+    pub recipients: Vec<usize>,
+    /// The content; `None` asks about the envelope only.
+    pub content: Option<Content>,
+}
+
+impl Transaction {
+    pub(super) fn size(&self) -> u64 {
+        self.content.as_ref().map_or(0, Content::len)
+    }
+}
+
+/// The replies to a transaction that ran to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answers {
+    mail: Reply,
+    recipients: Vec<Reply>,
+    decision: Option<Reply>,
+}
+
+impl Answers {
+    /// The reply that decides over the transaction's recipient at `index` (a place in [`Transaction::recipients`]):
+    /// the refused MAIL, else the refused RCPT, else the reply to the content, else (envelope only) the RCPT's 250.
+    pub fn decisive(&self, index: usize) -> &Reply {
+        let to_recipient = self.recipients.get(index).filter(|_| self.mail.is_positive());
+        match (to_recipient, &self.decision) {
+            (None, _) => &self.mail,
+            (Some(reply), Some(decision)) if reply.is_positive() => decision,
+            (Some(reply), _) => reply,
+        }
+    }
+
+    /// Whether the server took the message for at least one recipient.
+    pub fn is_accepted(&self) -> bool {
+        self.decision.as_ref().is_some_and(Reply::is_positive)
+    }
+
+    /// The reply to RCPT, for a reader who looks for a limit on recipients.
+    pub fn recipient(&self, index: usize) -> Option<&Reply> {
+        self.recipients.get(index)
+    }
+}
+
+/// Where the sending cursor stands in a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// RSET is next.
+    Reset,
+    /// MAIL is next.
+    Mail,
+    /// The RCPT of the recipient at this place is next.
+    Rcpt(usize),
+    /// DATA, or the first BDAT, is next.
+    Data,
+    /// DATA was sent: its reply must come first.
+    AwaitGo,
+    /// Content is being sent, so many octets of it are. `chunk_end` is where the chunk ends (BDAT), or the content (DATA).
+    Content { sent: u64, chunk_end: u64 },
+    /// A chunk is complete and more content follows.
+    NextChunk { sent: u64 },
+    /// Nothing more is sent for this transaction.
+    Done,
+}
+
+/// A transaction that has been begun and has not ended.
+#[derive(Debug)]
+pub(super) struct Flying {
+    pub id: TransactionId,
+    pub what: Transaction,
+    pub level: Level,
+    pub step: Step,
+    /// Content goes by BDAT rather than DATA.
+    pub chunked: bool,
+    /// A RSET stands in front of it (its own, or the one behind the dot before it).
+    pub has_reset: bool,
+    /// Its RSET was answered other than 250: no later reply counts.
+    pub void: Option<Reply>,
+    pub mail: Option<Reply>,
+    pub recipients: Vec<Reply>,
+    /// The reply to DATA when it was not 354, to the dot, or to the BDAT that settled it.
+    pub decision: Option<Reply>,
+    /// Replies owed by the server.
+    pub owed: usize,
+    /// The place in the output behind the last octet of content and its end mark, once that was generated.
+    pub content_end: Option<u64>,
+    /// The caller wants it no more.
+    pub cancelled: bool,
+}
+
+impl Flying {
+    pub fn new(id: TransactionId, what: Transaction, level: Level, chunked: bool, first: Step) -> Flying {
+        Flying {
+            id,
+            what,
+            level,
+            step: first,
+            chunked,
+            has_reset: false,
+            void: None,
+            mail: None,
+            recipients: Vec::new(),
+            decision: None,
+            owed: 0,
+            content_end: None,
+            cancelled: false,
+        }
+    }
+
+    /// Whether the sender was refused; `false` while that is unknown.
+    pub fn mail_refused(&self) -> bool {
+        self.mail.as_ref().is_some_and(|reply| !reply.is_positive())
+    }
+
+    /// Whether the server has accepted a recipient under this transaction's own sender.
+    pub fn has_accepted_recipient(&self) -> bool {
+        self.void.is_none() && !self.mail_refused() && self.said_yes_to_a_recipient()
+    }
+
+    /// Whether a RCPT got 250, whatever that is worth.
+    pub fn said_yes_to_a_recipient(&self) -> bool {
+        self.recipients.iter().any(Reply::is_positive)
+    }
+
+    /// Whether every RCPT was answered and none with 250, or the sender was refused: no content is needed.
+    pub fn is_refused(&self) -> bool {
+        let all_answered = self.recipients.len() == self.what.recipients.len();
+        self.void.is_some() || self.mail_refused() || (all_answered && !self.said_yes_to_a_recipient())
+    }
+
+    /// Whether it is over: all was sent, all is answered.
+    pub fn is_over(&self) -> bool {
+        self.step == Step::Done && self.owed == 0
+    }
+
+    /// Whether the server may have taken the message: the end of its content was handed to the kernel.
+    pub fn is_sent_whole(&self, written: u64) -> bool {
+        self.content_end.is_some_and(|end| end <= written)
+    }
+
+    /// Whether the end of its content has been generated or it has none: what is behind it may follow.
+    pub fn is_fully_generated(&self) -> bool {
+        self.step == Step::Done
+    }
+
+    /// The replies, when it ran to its end.
+    pub fn answers(&mut self) -> Option<Answers> {
+        let mail = self.mail.take()?;
+        Some(Answers { mail, recipients: std::mem::take(&mut self.recipients), decision: self.decision.take() })
+    }
+}

@@ -1,0 +1,139 @@
+//! The window: how many transactions, and how many octets of content, may be on their way unanswered.
+//!
+//! What is in the window is what can come to be in doubt when the connection dies, so it is no deeper than speed
+//! needs. It starts small and is set, after each flight, to **twice what the pipe was seen to hold** (rate of
+//! answered work times the shortest round trip). While the window itself is what holds the rate down, this doubles it; once
+//! the line or the server does, it stays at twice the pipe. An anomaly halves it. It never passes its bounds.
+//!
+//! Pure arithmetic: the clock is the caller's.
+
+use std::time::Duration;
+
+/// Where a window starts on a server that nothing is known of.
+pub const START: usize = 4;
+
+/// The bounds of a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WindowBounds {
+    /// Transactions, at least 1.
+    pub messages: usize,
+    /// Octets of content. One message over it goes alone.
+    pub bytes: u64,
+}
+
+/// The window of one connection.
+#[derive(Debug, Clone)]
+pub struct Window {
+    bounds: WindowBounds,
+    messages: usize,
+    bytes: u64,
+    shortest: Option<Duration>,
+}
+
+/// What one flight has shown: work answered, and the time that took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flight {
+    /// Transactions answered.
+    pub messages: usize,
+    /// Their octets of content.
+    pub bytes: u64,
+    /// From the first octet sent to the last reply.
+    pub elapsed: Duration,
+    /// From the last octet of one transaction to its reply: the shortest seen in this flight.
+    pub round_trip: Duration,
+}
+
+impl Window {
+    /// A window that starts at `messages` transactions (and may hold as many octets as its bounds allow from the start
+    /// only when it starts at its bound).
+    pub fn new(bounds: WindowBounds, messages: usize) -> Window {
+        let messages = messages.clamp(1, bounds.messages.max(1));
+        let share = bounds.bytes.saturating_mul(messages as u64) / bounds.messages.max(1) as u64;
+        Window { bounds, messages, bytes: share.clamp(bounds.bytes.min(64 * 1024), bounds.bytes), shortest: None }
+    }
+
+    /// Whether a further transaction of `size` octets fits behind what is in flight.
+    pub fn has_room(&self, in_flight: usize, bytes_in_flight: u64, size: u64) -> bool {
+        in_flight == 0 || (in_flight < self.messages && bytes_in_flight.saturating_add(size) <= self.bytes)
+    }
+
+    /// Transactions that it holds now.
+    pub fn messages(&self) -> usize {
+        self.messages
+    }
+
+    /// Octets that it holds now.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// A flight came back clean: the window follows what the pipe holds, and never shrinks by this.
+    pub fn clean(&mut self, flight: Flight) {
+        let shortest = self.shortest.map_or(flight.round_trip, |s| s.min(flight.round_trip));
+        self.shortest = Some(shortest);
+        if flight.elapsed.is_zero() {
+            return;
+        }
+        let share = (shortest.as_secs_f64() / flight.elapsed.as_secs_f64()).min(1.0);
+        let twice = |answered: f64| (2.0 * answered * share).ceil();
+        self.messages = self.messages.max(twice(flight.messages as f64) as usize).clamp(1, self.bounds.messages.max(1));
+        self.bytes = self.bytes.max(twice(flight.bytes as f64) as u64).min(self.bounds.bytes);
+    }
+
+    /// Something went wrong: half of both, at least one transaction.
+    pub fn halve(&mut self) {
+        self.messages = (self.messages / 2).max(1);
+        self.bytes = (self.bytes / 2).max(self.bounds.bytes.min(16 * 1024));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOUNDS: WindowBounds = WindowBounds { messages: 64, bytes: 1 << 20 };
+
+    fn flight(messages: usize, elapsed: u64, round_trip: u64) -> Flight {
+        let (elapsed, round_trip) = (Duration::from_millis(elapsed), Duration::from_millis(round_trip));
+        Flight { messages, bytes: messages as u64 * 1000, elapsed, round_trip }
+    }
+
+    #[test]
+    fn it_doubles_while_the_window_is_the_brake() {
+        let mut window = Window::new(BOUNDS, START);
+        for expected in [8, 16, 32, 64, 64] {
+            window.clean(flight(window.messages(), 300, 300));
+            assert_eq!(window.messages(), expected);
+        }
+    }
+
+    #[test]
+    fn it_stops_at_twice_what_the_pipe_holds() {
+        let mut window = Window::new(BOUNDS, START);
+        for _ in 0..10 {
+            // The line carries ten messages a second: three in a round trip of 300 ms.
+            let n = window.messages();
+            window.clean(flight(n, (n as u64 * 100).max(300), 300));
+        }
+        assert!((6..=8).contains(&window.messages()), "{}", window.messages());
+    }
+
+    #[test]
+    fn it_never_passes_its_bounds_and_halves_to_one_at_the_least() {
+        let mut window = Window::new(BOUNDS, 1000);
+        assert_eq!((window.messages(), window.bytes()), (64, 1 << 20));
+        for _ in 0..10 {
+            window.halve();
+        }
+        assert_eq!(window.messages(), 1);
+        assert!(window.has_room(0, 0, 50 << 20), "one message of any size goes alone");
+        assert!(!window.has_room(1, 0, 1));
+    }
+
+    #[test]
+    fn octets_bound_it_too() {
+        let window = Window::new(BOUNDS, 64);
+        assert!(window.has_room(1, 1 << 19, 1 << 19));
+        assert!(!window.has_room(1, 1 << 20, 1));
+    }
+}
