@@ -198,17 +198,18 @@ impl<T: Token> Connection<T> {
         loop {
             self.take_work(feed);
             let want = self.session.want();
+            // Deciding what to send may have ended a transaction: that is told before anything is waited for.
+            if self.pass_on_events(feed) {
+                continue;
+            }
             match want {
                 Want::Content { id, offset, max } => self.supply(id, offset, max),
                 Want::Write => self.write(feed.must_end_by()),
                 Want::Read => self.read(feed.must_end_by()),
                 Want::Idle => self.idle(feed),
-                Want::Closed => {}
+                Want::Closed => return self.finish(feed),
             }
             self.pass_on_events(feed);
-            if want == Want::Closed {
-                return self.finish(feed);
-            }
         }
     }
 
@@ -395,8 +396,11 @@ impl<T: Token> Connection<T> {
         }
     }
 
-    fn pass_on_events<F: Feed<Token = T>>(&mut self, feed: &mut F) {
+    /// Tells the floor above what has happened; whether anything had.
+    fn pass_on_events<F: Feed<Token = T>>(&mut self, feed: &mut F) -> bool {
+        let mut any = false;
         while let Some(event) = self.session.next_event() {
+            any = true;
             match event {
                 Event::Ready => {}
                 Event::SentWhole(id) => self.pace.sent_whole(id, Instant::now()),
@@ -404,6 +408,7 @@ impl<T: Token> Connection<T> {
                 Event::Ended { id, level, end } => self.ended(id, level, end, feed),
             }
         }
+        any
     }
 
     fn learn(&self, fact: Fact) {

@@ -1,0 +1,296 @@
+//! Plays every dialogue in `tests/transcripts/*.smtp` against the real engine, lanes, connection and sockets.
+//!
+//! A transcript is meant to be read by a postmaster:
+//!
+//! ```text
+//! # Comment.
+//! setting max_level = envelope          any next hop key of the configuration
+//! message A from <s@a.test> to <r@b.test> <q@b.test>
+//! | a line of content                   content lines follow; none: empty content
+//! message B from <> to <r@b.test> verify        asks about the envelope only
+//!
+//! connection                            what the server does on its first, second, ... connection
+//! S: 220 mx.test ESMTP                  the server sends; adjoining S lines go out in one write
+//! C: EHLO client.test                   the client must send exactly this line
+//! C: {1234 octets}                      the client must send so many octets of whatever
+//! quiet                                 the client must send nothing more before the server speaks
+//! close | reset | end                   the server closes, resets, or sees the client close
+//! unread N                              the server reads N octets and looks no further (before close or reset)
+//!
+//! result A <r@b.test> failed 5.1.1 no such user       verdict, status, words contained in the text
+//! ```
+//!
+//! All messages are submitted before the server greets, in the order in which they stand.
+
+use pipelane::config::{Config, NextHopSettings, keys};
+use pipelane::engine::Engine;
+use pipelane::lane::{Inbox, Ticket};
+use pipelane::mail::{Address, Content, Envelope, Message, Outcome, Verdict};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Longer than any step takes on a loaded machine; a step that takes this long has failed.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long the server listens to hear nothing.
+const QUIET: Duration = Duration::from_millis(40);
+
+#[derive(Debug, Clone, PartialEq)]
+enum Step {
+    Server(String),
+    Client(String),
+    Octets(usize),
+    Quiet,
+    Close,
+    Reset,
+    End,
+}
+
+#[derive(Debug, Default)]
+struct Transcript {
+    settings: NextHopSettings,
+    messages: Vec<(String, Envelope, Option<Vec<u8>>)>,
+    connections: Vec<Vec<(usize, Step)>>,
+    results: Vec<(usize, String)>,
+}
+
+fn parse(path: &Path) -> Transcript {
+    let text = fs::read_to_string(path).expect("a readable transcript");
+    let mut transcript = Transcript::default();
+    transcript.settings.helo_name = Some("client.test".into());
+    for (number, line) in text.lines().enumerate().map(|(n, line)| (n + 1, line)) {
+        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let at = || format!("{}:{number}: {line}", path.display());
+        match word {
+            "" | "#" => {}
+            "setting" => {
+                let (key, value) = rest.split_once(" = ").unwrap_or_else(|| panic!("{}: no value", at()));
+                keys::set_next_hop(&mut transcript.settings, key, value).unwrap_or_else(|e| panic!("{}: {e}", at()));
+            }
+            "message" => transcript.messages.push(message(rest)),
+            "|" => {
+                let content = transcript.messages.last_mut().and_then(|m| m.2.as_mut());
+                content.unwrap_or_else(|| panic!("{}: no message", at())).extend(format!("{rest}\r\n").into_bytes());
+            }
+            "connection" => transcript.connections.push(Vec::new()),
+            "result" => transcript.results.push((number, rest.to_owned())),
+            _ => {
+                let step = step(word, rest).unwrap_or_else(|| panic!("{}: not understood", at()));
+                let connection = transcript.connections.last_mut().unwrap_or_else(|| panic!("{}: no connection", at()));
+                connection.push((number, step));
+            }
+        }
+    }
+    transcript
+}
+
+fn step(word: &str, rest: &str) -> Option<Step> {
+    let octets = |text: &str| text.parse().ok().map(Step::Octets);
+    match word {
+        "S:" => Some(Step::Server(rest.to_owned())),
+        "C:" => match rest.strip_prefix('{').and_then(|r| r.strip_suffix(" octets}")) {
+            Some(number) => octets(number),
+            None => Some(Step::Client(rest.to_owned())),
+        },
+        "unread" => octets(rest),
+        "quiet" => Some(Step::Quiet),
+        "close" => Some(Step::Close),
+        "reset" => Some(Step::Reset),
+        "end" => Some(Step::End),
+        _ => None,
+    }
+}
+
+/// `A from <s> to <r> <q>`, perhaps with `verify`, `eight-bit` or `size N` behind it.
+fn message(text: &str) -> (String, Envelope, Option<Vec<u8>>) {
+    let mut words = text.split(' ');
+    let name = words.next().expect("a name").to_owned();
+    assert_eq!(words.next(), Some("from"), "{text}");
+    let inner = |word: &str| word.trim_matches(['<', '>']).to_owned();
+    let sender = Address::parse_reverse(&inner(words.next().expect("a sender"))).expect("a sender");
+    assert_eq!(words.next(), Some("to"), "{text}");
+    let (mut recipients, mut content) = (Vec::new(), Some(Vec::new()));
+    while let Some(word) = words.next() {
+        match word {
+            "verify" => content = None,
+            "size" => {
+                let size: usize = words.next().and_then(|n| n.parse().ok()).expect("a size");
+                content = Some(b"0123456789012345678901234567890123456789012345678901234567890\r\n".repeat(size / 63));
+            }
+            "many" => {
+                let count: usize = words.next().and_then(|n| n.parse().ok()).expect("a number");
+                recipients.extend((1..=count).map(|n| Address::parse(&format!("r{n}@b.test")).expect("an address")));
+            }
+            word => recipients.push(Address::parse(&inner(word)).expect("a recipient")),
+        }
+    }
+    (name, Envelope::new(sender, recipients), content)
+}
+
+/// Plays the server's side; the error says what differed.
+fn play(listener: &TcpListener, connections: &[Vec<(usize, Step)>]) -> Result<(), String> {
+    for (place, steps) in connections.iter().enumerate() {
+        let (stream, _) = listener.accept().map_err(|e| format!("connection {}: {e}", place + 1))?;
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        stream.set_nodelay(true).expect("nodelay");
+        let mut server =
+            Server { reader: BufReader::new(stream.try_clone().expect("a clone")), stream, out: String::new() };
+        for (line, step) in steps {
+            server.step(step).map_err(|e| format!("line {line}: {e}"))?;
+        }
+        server.flush()?;
+    }
+    Ok(())
+}
+
+struct Server {
+    reader: BufReader<TcpStream>,
+    stream: TcpStream,
+    out: String,
+}
+
+impl Server {
+    fn step(&mut self, step: &Step) -> Result<(), String> {
+        if let Step::Server(text) = step {
+            self.out.push_str(&format!("{text}\r\n"));
+            return Ok(());
+        }
+        self.flush()?;
+        match step {
+            Step::Server(_) => Ok(()),
+            Step::Client(expected) => self.expect(expected),
+            Step::Octets(count) => {
+                let mut octets = vec![0; *count];
+                self.reader
+                    .read_exact(&mut octets)
+                    .map_err(|e| format!("the client sent less than {count} octets: {e}"))
+            }
+            Step::Quiet => self.quiet(),
+            Step::Close => self.stream.shutdown(std::net::Shutdown::Both).map_err(|e| e.to_string()),
+            Step::Reset => {
+                let socket = socket2::SockRef::from(&self.stream);
+                socket.set_linger(Some(Duration::ZERO)).map_err(|e| e.to_string())
+            }
+            Step::End => match self.reader.read(&mut [0; 100]) {
+                Ok(0) => Ok(()),
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => Ok(()),
+                Ok(_) => Err("the client should have closed, and sent something".into()),
+                Err(error) => Err(format!("the client should have closed: {error}")),
+            },
+        }
+    }
+
+    fn expect(&mut self, expected: &str) -> Result<(), String> {
+        let mut line = String::new();
+        self.reader.read_line(&mut line).map_err(|e| format!("waited for \"{expected}\": {e}"))?;
+        match line.strip_suffix("\r\n") {
+            Some(line) if line == expected => Ok(()),
+            _ => Err(format!("expected \"{expected}\", the client sent {line:?}")),
+        }
+    }
+
+    fn quiet(&mut self) -> Result<(), String> {
+        if !self.reader.buffer().is_empty() {
+            return Err(format!("the client sent ahead: {:?}", String::from_utf8_lossy(self.reader.buffer())));
+        }
+        self.stream.set_read_timeout(Some(QUIET)).expect("a timeout");
+        let heard = self.reader.fill_buf().map(|octets| String::from_utf8_lossy(octets).into_owned());
+        self.stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        match heard {
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => Ok(()),
+            other => Err(format!("the client should have waited: {other:?}")),
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), String> {
+        let out = std::mem::take(&mut self.out);
+        self.stream.write_all(out.as_bytes()).map_err(|e| format!("the client took no reply: {e}"))
+    }
+}
+
+fn verdict(outcome: &Outcome) -> &'static str {
+    match outcome.verdict {
+        Verdict::Delivered => "delivered",
+        Verdict::Deferred => "deferred",
+        Verdict::Failed => "failed",
+        Verdict::InDoubt => "in-doubt",
+    }
+}
+
+/// Runs one transcript; the error is for people.
+fn run(path: &Path) -> Result<(), String> {
+    let transcript = parse(path);
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let next_hop = format!("[127.0.0.1]:{}", listener.local_addr().expect("an address").port());
+    let config = Config { defaults: Arc::new(transcript.settings.clone()), ..Config::default() };
+    let engine = Engine::new(Arc::new(config));
+    let mut inboxes: BTreeMap<String, (Envelope, Inbox)> = BTreeMap::new();
+    for (name, envelope, content) in &transcript.messages {
+        let content = content.as_ref().map(|bytes| Content::from_bytes(bytes).expect("content"));
+        let next_hop = next_hop.parse().expect("a next hop");
+        let message = Message { queue_id: Some(name.clone()), next_hop, envelope: envelope.clone(), content };
+        let room = engine.room(&message.next_hop, message.size(), Duration::ZERO).expect("room");
+        let (ticket, inbox) = Ticket::issue(envelope.recipients.len());
+        engine.submit(message, room, ticket);
+        inboxes.insert(name.clone(), (envelope.clone(), inbox));
+    }
+    let connections = transcript.connections.clone();
+    let server = std::thread::spawn(move || play(&listener, &connections));
+    let mut outcomes = BTreeMap::new();
+    let mut missing = Vec::new();
+    for (name, (envelope, inbox)) in &inboxes {
+        let Some(report) = inbox.wait(PATIENCE) else {
+            missing.push(name.clone());
+            continue;
+        };
+        for (recipient, outcome) in envelope.recipients.iter().zip(report.outcomes) {
+            outcomes.insert((name.clone(), recipient.address.to_string()), outcome);
+        }
+    }
+    drop(inboxes);
+    drop(engine);
+    server.join().map_err(|_| "the server panicked")??;
+    if !missing.is_empty() {
+        return Err(format!("no report for {missing:?}"));
+    }
+    for (line, result) in &transcript.results {
+        compare(result, &outcomes).map_err(|e| format!("line {line}: {e}"))?;
+    }
+    Ok(())
+}
+
+fn compare(result: &str, outcomes: &BTreeMap<(String, String), Outcome>) -> Result<(), String> {
+    let mut words = result.splitn(5, ' ');
+    let (name, recipient) = (words.next().unwrap_or(""), words.next().unwrap_or("").trim_matches(['<', '>']));
+    let key = (name.to_owned(), recipient.to_owned());
+    let outcome = outcomes.get(&key).ok_or_else(|| format!("there is no {recipient} in {name}"))?;
+    let (expected, status, text) = (words.next(), words.next(), words.next().unwrap_or(""));
+    let is = (verdict(outcome), outcome.status.to_string());
+    if Some(is.0) != expected || Some(is.1.as_str()) != status || !outcome.text.contains(text) {
+        return Err(format!("expected {result:?}, got {} {} {:?} {}", is.0, is.1, outcome.code, outcome.text));
+    }
+    Ok(())
+}
+
+#[test]
+fn every_transcript_is_played_as_it_is_written() {
+    let _ = env_logger::builder().is_test(true).try_init();
+    let wanted = std::env::var("TRANSCRIPT").unwrap_or_default();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/transcripts");
+    let mut paths: Vec<_> =
+        fs::read_dir(folder).expect("the folder").map(|entry| entry.expect("an entry").path()).collect();
+    paths.sort();
+    paths.retain(|path| path.extension().is_some_and(|e| e == "smtp") && path.to_string_lossy().contains(&wanted));
+    assert!(!paths.is_empty());
+    let mut failures = Vec::new();
+    for path in &paths {
+        if let Err(error) = run(path) {
+            failures.push(format!("{}: {error}", path.display()));
+        }
+    }
+    assert!(failures.is_empty(), "{} of {} transcripts failed:\n{}", failures.len(), paths.len(), failures.join("\n"));
+}
