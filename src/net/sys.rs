@@ -275,7 +275,7 @@ pub fn user_id(name: &str) -> io::Result<u32> {
         let code = unsafe { libc::getpwnam_r(name.as_ptr(), &raw mut entry, at, size, &raw mut result) };
         (code, (!result.is_null()).then_some(entry.pw_uid))
     })?;
-    found.or_else(|| name.parse().ok()).ok_or_else(|| unknown("user", name))
+    found.or_else(|| number(name)).ok_or_else(|| unknown("user", name))
 }
 
 /// The id of a group given by name or, when no group has that name, by number.
@@ -289,7 +289,7 @@ pub fn group_id(name: &str) -> io::Result<u32> {
         let code = unsafe { libc::getgrnam_r(name.as_ptr(), &raw mut entry, at, size, &raw mut result) };
         (code, (!result.is_null()).then_some(entry.gr_gid))
     })?;
-    found.or_else(|| name.parse().ok()).ok_or_else(|| unknown("group", name))
+    found.or_else(|| number(name)).ok_or_else(|| unknown("group", name))
 }
 
 /// The most that one account entry may need; a group with very many members is long.
@@ -311,6 +311,11 @@ fn account(name: &str, look_up: impl Fn(&CStr, &mut [c_char]) -> (c_int, Option<
     }
 }
 
+/// An id in digits. The largest number is none: chown(2) and others take it for "leave as it is".
+fn number(digits: &str) -> Option<u32> {
+    digits.parse().ok().filter(|id| *id != u32::MAX && !digits.starts_with('+'))
+}
+
 fn unknown(what: &str, name: &str) -> io::Error {
     io::Error::new(
         io::ErrorKind::NotFound,
@@ -324,6 +329,84 @@ fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
         match call() {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             done => return done,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn a_poll_does_not_return_before_its_time() {
+        let wake = Wake::new().expect("a descriptor");
+        let limit = Instant::now() + Duration::from_micros(20_300);
+        assert_eq!(poll(&mut [Watch::new(wake.fd(), Interest::Read)], Some(limit)).expect("waits"), 0);
+        assert!(Instant::now() >= limit);
+        assert_eq!(millis(Duration::from_nanos(1)), 1);
+        assert_eq!(millis(Duration::from_millis(7)), 7);
+        assert_eq!(millis(Duration::ZERO), 0);
+        assert_eq!(millis(Duration::MAX), c_int::MAX);
+    }
+
+    #[test]
+    fn a_poll_tells_which_descriptor_is_ready_for_what() {
+        let (mut ours, theirs) = UnixStream::pair().expect("a pair");
+        let wake = Wake::new().expect("a descriptor");
+        ours.write_all(b"x").expect("fits");
+        let both = |stream| Watch::new(stream, Interest::Both);
+        let mut watches = [both(ours.as_fd()), both(theirs.as_fd()), Watch::new(wake.fd(), Interest::Read)];
+        assert_eq!(poll(&mut watches, None).expect("ready"), 2);
+        let found = watches.each_ref().map(|watch| (watch.is_readable(), watch.is_writable(), watch.is_ready()));
+        assert_eq!(found, [(false, true, true), (true, true, true), (false, false, false)]);
+        drop(theirs);
+        let mut end = [Watch::new(ours.as_fd(), Interest::Read)];
+        assert_eq!(poll(&mut end, None).expect("hung up"), 1);
+        assert!(end[0].is_readable());
+    }
+
+    #[test]
+    fn the_peer_of_a_socket_pair_is_this_process() {
+        let (ours, _theirs) = UnixStream::pair().expect("a pair");
+        let peer = peer_credentials(&ours).expect("the kernel knows");
+        assert_eq!(u32::try_from(peer.process), Ok(std::process::id()));
+    }
+
+    #[test]
+    fn users_and_groups_are_found_by_name_or_number() {
+        assert_eq!(user_id("root").expect("always there"), 0);
+        assert_eq!(group_id("root").expect("always there"), 0);
+        assert_eq!(user_id("4294900000").expect("a number"), 4_294_900_000);
+        assert_eq!(group_id("4294900000").expect("a number"), 4_294_900_000);
+        for name in ["", "no such user", "-1", "+1", "4294967295", "4294967296", "ro\0ot"] {
+            assert_eq!(user_id(name).expect_err(name).kind(), io::ErrorKind::NotFound);
+            assert_eq!(group_id(name).expect_err(name).kind(), io::ErrorKind::NotFound);
+        }
+    }
+
+    #[test]
+    fn an_entry_longer_than_the_first_buffer_is_found_and_an_endless_one_is_an_error() {
+        let long = account("x", |_, buffer| if buffer.len() < 10_000 { (libc::ERANGE, None) } else { (0, Some(7)) });
+        assert_eq!(long.expect("found"), Some(7));
+        let endless = account("x", |_, _| (libc::ERANGE, None));
+        assert_eq!(endless.expect_err("too long").raw_os_error(), Some(libc::ERANGE));
+    }
+
+    #[test]
+    fn the_resolver_tells_no_such_name_from_no_answer() {
+        for code in [libc::EAI_NONAME, libc::EAI_NODATA, EAI_ADDRFAMILY] {
+            assert!(matches!(resolve_error(code), ResolveError::NoSuchHost(_)), "{code}");
+        }
+        for code in [libc::EAI_AGAIN, libc::EAI_FAIL, libc::EAI_MEMORY, libc::EAI_SYSTEM] {
+            assert!(matches!(resolve_error(code), ResolveError::Failed(_)), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_literal_resolves_to_itself_once() {
+        for (host, expected) in [("192.0.2.9", "192.0.2.9:25"), ("2001:db8::9", "[2001:db8::9]:25")] {
+            assert_eq!(resolve(host, 25).expect("a literal"), [expected.parse().expect("an address")]);
         }
     }
 }
