@@ -580,6 +580,29 @@ mod tests {
     }
 
     #[test]
+    fn a_server_that_writes_each_reply_by_itself_does_not_wait_for_delayed_acknowledgements() {
+        const FLIGHTS: usize = 100;
+        let (mut client, mut server) = pair();
+        let peer = thread::spawn(move || {
+            while server.read_exact(&mut [0; 6]).is_ok() {
+                // Nagle holds the second and third until the first is acknowledged: 40 ms late, if it is left to itself.
+                for reply in [b"250 a\r\n", b"250 b\r\n", b"250 c\r\n"] {
+                    server.write_all(reply).expect("fits");
+                }
+            }
+        });
+        let begun = Instant::now();
+        for _ in 0..FLIGHTS {
+            client.write_all(b"NOOP\r\n").expect("fits");
+            client.read_exact(&mut [0; 21]).expect("three replies");
+        }
+        let late = Duration::from_millis(40) * FLIGHTS as u32;
+        assert!(begun.elapsed() < late / 2, "{:?} for {FLIGHTS} flights", begun.elapsed());
+        drop(client);
+        peer.join().expect("ends");
+    }
+
+    #[test]
     fn debug_output_shows_no_octet_received() {
         let (mut client, _server) = pair();
         client.inner.extend(b"secret");
