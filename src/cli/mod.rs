@@ -1,0 +1,3 @@
+//! The subcommands of the executable: arguments in, an exit code out.
+
+pub mod sink;
