@@ -5,5 +5,6 @@ pub mod engine;
 pub mod lane;
 pub mod mail;
 pub mod net;
+pub mod sink;
 pub mod smtp;
 pub mod sync;

@@ -1,3 +1,4 @@
-//! Floor 6: the subcommands of the executable, one file each.
+//! Floor 6: the subcommands of the executable, one file each: arguments in, an exit code out.
 
 pub mod check;
+pub mod sink;

@@ -330,6 +330,7 @@ impl<T: Token> Connection<T> {
     fn read(&mut self, must_end_by: Option<Instant>) {
         let due = self.heard + self.patience(self.session.stage());
         let until = must_end_by.map_or(due, |end| end.min(due));
+        self.duplex.set_deadline(None);
         let ready = match self.duplex.wait(Some(&self.opener.wake), Some(until)) {
             Ok(ready) => ready,
             Err(error) => return self.session.lost(&describe(&error)),
@@ -338,7 +339,6 @@ impl<T: Token> Connection<T> {
             self.opener.wake.clear();
         }
         if ready.readable {
-            self.duplex.set_deadline(None);
             match self.duplex.read(&mut self.buffer) {
                 Ok(0) => self.session.lost("the server closed the connection"),
                 Ok(n) => self.hear(n),
@@ -383,6 +383,7 @@ impl<T: Token> Connection<T> {
         if feed.is_stopping() || Instant::now() >= until {
             return self.session.quit();
         }
+        self.duplex.set_deadline(None);
         match self.duplex.wait(Some(&self.opener.wake), Some(until)) {
             Ok(ready) => {
                 if ready.woken {

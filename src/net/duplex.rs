@@ -5,8 +5,8 @@
 //! client may send thousands of commands before it reads a reply, and TLS may sit on top without knowing.
 //!
 //! Promises:
-//! - The inner buffer never holds more than [`Duplex::BUFFER_LIMIT`] octets. When it is full and nothing can be
-//!   written, `write` returns [`io::ErrorKind::WouldBlock`]: the caller reads, judges what came, and writes
+//! - The inner buffer never holds more than [`Duplex::BUFFER_LIMIT`] octets. When it holds any and nothing can be
+//!   written, `write` returns [`io::ErrorKind::WouldBlock`]: the caller reads, judges what came at once, and writes
 //!   again. Memory stays bounded whatever the peer sends, and no innocent peer is taken for a hostile one.
 //!   Only a whole write can fail so; a part that went out is `Ok(n)`. (`write_all` forgets how much it wrote
 //!   when it meets an error; over a `Duplex` use `write` in a loop, or a `BufWriter` and `flush` again.)
@@ -241,7 +241,7 @@ impl Write for Duplex {
                 }
                 sent => return sent,
             }
-            if self.inner.len() >= Self::BUFFER_LIMIT {
+            if !self.inner.is_empty() {
                 return Err(io::ErrorKind::WouldBlock.into());
             }
             if self.wait_while_writing()? {
