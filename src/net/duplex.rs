@@ -342,7 +342,7 @@ mod tests {
                 Ok(n) => sent += n,
                 Err(error) => {
                     assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
-                    assert_eq!(client.buffered(), Duplex::BUFFER_LIMIT, "only a full buffer sends the caller to read");
+                    assert!(client.buffered() > 0, "only what has arrived sends the caller to read");
                     refused += 1;
                     answers += client.read(&mut into).expect("the buffer has bytes");
                 }
@@ -378,8 +378,8 @@ mod tests {
             }
         };
         assert_eq!(refused.kind(), io::ErrorKind::WouldBlock);
-        assert_eq!(client.buffered(), Duplex::BUFFER_LIMIT);
-        assert_eq!(client.write(b"more").expect_err("still full").kind(), io::ErrorKind::WouldBlock);
+        assert!((1..=Duplex::BUFFER_LIMIT).contains(&client.buffered()));
+        assert_eq!(client.write(b"more").expect_err("still unread").kind(), io::ErrorKind::WouldBlock);
         client.abort();
         assert!(flood.join().expect("the reset ends it") > Duplex::BUFFER_LIMIT as u64);
     }
@@ -404,14 +404,13 @@ mod tests {
         let (mut client, mut server) = pair();
         server.write_all(b"421 closing\r\n").expect("sent");
         server.shutdown(Shutdown::Write).expect("half closed");
-        // The peer reads nothing: the writer fills the socket, sees bytes and end, and waits on until the deadline.
-        client.set_deadline(Some(Instant::now() + Duration::from_millis(200)));
+        // The peer reads nothing: the writer fills the socket, and is sent to read what came and its end.
         let error = loop {
             if let Err(error) = client.write(&[b'y'; 100_000]) {
                 break error;
             }
         };
-        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
         assert_eq!(client.buffered(), 13);
         assert!(client.end.is_some(), "the end was seen while writing");
         let ready = client.wait(None, None).expect("past the deadline, but readable at once");
