@@ -8,3 +8,4 @@ pub mod net;
 pub mod sink;
 pub mod smtp;
 pub mod sync;
+pub mod trial;

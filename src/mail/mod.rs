@@ -12,7 +12,7 @@ pub mod next_hop;
 pub mod outcome;
 pub mod status;
 
-pub use address::Address;
+pub use address::{Address, AddressError};
 pub use content::{Content, ContentBuilder, ContentError, ContentRules};
 pub use envelope::{Body, Envelope, Parameter, Recipient, Return};
 pub use message::Message;
