@@ -17,12 +17,14 @@ struct Arguments {
 enum Command {
     /// Check a configuration file, or list the keys that one can have.
     Check(cli::check::CheckArgs),
+    Demo(cli::demo::DemoArgs),
     Sink(cli::sink::SinkArgs),
 }
 
 fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Check(arguments) => cli::check::run(arguments),
+        Command::Demo(arguments) => cli::demo::run(arguments),
         Command::Sink(arguments) => cli::sink::run(arguments),
     }
 }

@@ -1,4 +1,5 @@
 //! Floor 6: the subcommands of the executable, one file each: arguments in, an exit code out.
 
 pub mod check;
+pub mod demo;
 pub mod sink;
