@@ -130,7 +130,7 @@ impl<'a> Session<'a> {
             self.answer(busy)?;
         }
         self.say(&Reply::new(220, "", &format!("{hostname} ESMTP sink for trials")), None);
-        self.must_wait("nothing at all, before the greeting");
+        self.must_wait("the connect (the greeting)");
         loop {
             self.one_command()?;
         }
@@ -275,7 +275,7 @@ impl<'a> Session<'a> {
 
     fn early(&mut self) {
         if let Some(what) = self.unanswered.take() {
-            self.mistake(&format!("input behind {what} that did not wait for the reply"));
+            self.mistake(&format!("input that did not wait for the reply to {what}"));
         }
     }
 

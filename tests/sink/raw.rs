@@ -2,7 +2,7 @@
 
 use pipelane::sink::{Personality, Sink, SinkOptions, Store};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// Longer than anything here takes; only a failing test waits for it.
@@ -17,6 +17,8 @@ pub struct Reply {
 
 pub struct Client {
     stream: BufReader<TcpStream>,
+    /// Whether the connection has ended with a reset.
+    pub was_reset: bool,
 }
 
 /// A sink that keeps messages in memory.
@@ -31,10 +33,14 @@ pub fn like(like: Personality) -> Sink {
 
 impl Client {
     pub fn connect(sink: &Sink) -> Client {
-        let stream = TcpStream::connect(sink.address()).expect("connected");
+        Client::connect_to(sink.address())
+    }
+
+    pub fn connect_to(address: SocketAddr) -> Client {
+        let stream = TcpStream::connect(address).expect("connected");
         stream.set_nodelay(true).expect("an option");
         stream.set_read_timeout(Some(PATIENCE)).expect("an option");
-        Client { stream: BufReader::new(stream) }
+        Client { stream: BufReader::new(stream), was_reset: false }
     }
 
     /// Connected, greeted, and EHLO done.
@@ -63,7 +69,10 @@ impl Client {
             match self.stream.read_line(&mut line) {
                 Ok(0) => return None,
                 Ok(_) => {}
-                Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return None,
+                Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => {
+                    self.was_reset = true;
+                    return None;
+                }
                 Err(error) => panic!("no reply: {error}"),
             }
             let line = line.strip_suffix("\r\n").expect("a whole line");
