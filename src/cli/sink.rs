@@ -15,6 +15,9 @@ use std::time::{Duration, Instant};
 /// How often the conditions to end are looked at.
 const TICK: Duration = Duration::from_millis(20);
 
+/// How long clients are given to leave when there are messages enough.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// An SMTP server for trials: takes all mail, counts it exactly, and names every mistake of the client.
 ///
 /// Addresses can ask for refusals by their local part: reject-550@, defer-450@ (any 4yz or 5yz), dot-550@ (refused
@@ -67,7 +70,7 @@ pub struct SinkArgs {
     /// Say nothing but errors.
     #[arg(long)]
     quiet: bool,
-    /// End when so many messages were stored and no connection is open.
+    /// End when so many messages were stored and answered and the clients have gone (they are given a second).
     #[arg(long, value_name = "N")]
     exit_after_messages: Option<u64>,
     /// End after so many seconds.
@@ -141,13 +144,18 @@ fn options(args: &SinkArgs) -> Result<SinkOptions, String> {
 
 /// Waits for a signal, or for enough messages, or for the time to be over.
 fn wait(args: &SinkArgs, sink: &Sink, interrupted: &AtomicBool) {
-    let (started, counters) = (Instant::now(), sink.counters());
+    let (started, mut enough_since) = (Instant::now(), None);
     loop {
-        let enough = args.exit_after_messages.is_some_and(|wanted| {
-            counters.messages.load(Ordering::SeqCst) >= wanted && counters.open_connections.load(Ordering::SeqCst) == 0
-        });
+        let totals = sink.totals();
+        let enough = args.exit_after_messages.is_some_and(|wanted| totals.messages >= wanted) && totals.in_flight == 0;
+        if enough {
+            let since = *enough_since.get_or_insert_with(Instant::now);
+            if totals.open_connections == 0 || since.elapsed() >= GRACE {
+                return;
+            }
+        }
         let late = args.exit_after_seconds.is_some_and(|seconds| started.elapsed() >= Duration::from_secs(seconds));
-        if interrupted.load(Ordering::SeqCst) || enough || late {
+        if interrupted.load(Ordering::SeqCst) || late {
             return;
         }
         std::thread::sleep(TICK);

@@ -29,6 +29,7 @@ pub(super) fn serve(shared: &Arc<Shared>, number: u64, stream: Arc<TcpStream>, o
         log::error!("sink: no thread for connection {number}");
         return;
     };
+    let _unwinding = Unwinding(outbox);
     let mut session = Session::new(shared, number, Arc::clone(&stream), outbox);
     let closing = session.run();
     // Asked before the replies are waited for: what comes in meanwhile makes the kernel reset by itself.
@@ -46,6 +47,17 @@ pub(super) fn serve(shared: &Arc<Shared>, number: u64, stream: Arc<TcpStream>, o
     } else if closing == Some(Closing::Drain) {
         let _ = stream.shutdown(Shutdown::Write);
         drain(shared, &stream, LINGER);
+    }
+}
+
+/// Lets the writer go when the reader panics.
+struct Unwinding<'a>(&'a Outbox);
+
+impl Drop for Unwinding<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.abandon();
+        }
     }
 }
 

@@ -101,6 +101,8 @@ counters! {
     most_in_flight,
     /// Mistakes of clients.
     protocol_mistakes,
+    /// Connections whose thread panicked: a mistake of the sink's own.
+    panics,
 }
 
 impl Counters {

@@ -75,7 +75,7 @@ pub(super) fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         if shared.halt.is_set() {
             break;
         }
-        live = reap(live);
+        live = reap(live, shared);
         match accepted {
             Ok((stream, _)) if live.len() >= shared.options.max_connections => refuse(&stream, shared),
             Ok((stream, _)) => {
@@ -98,7 +98,7 @@ pub(super) fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
             let _ = stream.shutdown(Shutdown::Both);
         }
     }
-    live.into_iter().for_each(join);
+    live.into_iter().for_each(|connection| join(connection, shared));
 }
 
 fn open(stream: TcpStream, number: u64, shared: &Arc<Shared>) -> io::Result<Live> {
@@ -121,14 +121,15 @@ fn refuse(mut stream: &TcpStream, shared: &Shared) {
 }
 
 /// Joins the threads that have ended.
-fn reap(live: Vec<Live>) -> Vec<Live> {
+fn reap(live: Vec<Live>, shared: &Shared) -> Vec<Live> {
     let (ended, live) = live.into_iter().partition::<Vec<_>, _>(|connection| connection.thread.is_finished());
-    ended.into_iter().for_each(join);
+    ended.into_iter().for_each(|connection| join(connection, shared));
     live
 }
 
-fn join(connection: Live) {
+fn join(connection: Live, shared: &Shared) {
     if connection.thread.join().is_err() {
+        Counters::one(&shared.counters.panics);
         log::error!("sink: a connection's thread has panicked");
     }
 }

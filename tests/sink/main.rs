@@ -3,6 +3,7 @@
 
 mod checks;
 mod command_line;
+mod nonsense;
 mod personalities;
 mod raw;
 mod storing;

@@ -56,6 +56,16 @@ impl Client {
         self.stream.get_mut().write_all(bytes.as_ref()).expect("the server reads");
     }
 
+    /// Sends it, if the server still listens.
+    pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) {
+        let _ = self.stream.get_mut().write_all(bytes.as_ref());
+    }
+
+    /// Sends FIN, if the connection is still there.
+    pub fn try_half_close(&self) {
+        let _ = self.stream.get_ref().shutdown(Shutdown::Write);
+    }
+
     /// The next reply.
     pub fn reply(&mut self) -> Reply {
         self.try_reply().expect("a reply")

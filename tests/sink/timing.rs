@@ -91,7 +91,7 @@ fn stopping_cuts_everything_short() {
     let mut sink = start(SinkOptions { latency: Duration::from_secs(600), ..SinkOptions::default() });
     let mut waiting = Client::connect(&sink);
     let mut slow = Client::connect(&sink);
-    slow.send(format!("EHLO x\r\nMAIL FROM:<slow-60000ms@example.org>\r\n"));
+    slow.send("EHLO x\r\nMAIL FROM:<slow-60000ms@example.org>\r\n");
     let commands = sink.counters();
     while commands.commands.load(std::sync::atomic::Ordering::SeqCst) < 2 {
         std::thread::yield_now();
