@@ -99,9 +99,17 @@ impl<T> Delivery<T> {
         }
     }
 
-    /// A transaction was not taken: its recipients are left to be sent to.
-    pub fn unsent(&mut self, recipients: Vec<usize>) {
-        self.remaining.extend(recipients);
+    /// A transaction was not taken: its recipients are left to be sent to, but for those that were refused for good
+    /// before that. Whether there were any: then something was gained.
+    pub fn unsent(&mut self, recipients: &[usize], said: &[Reply]) -> bool {
+        let before = self.remaining.len();
+        for (place, index) in recipients.iter().enumerate() {
+            match said.get(place).filter(|reply| reply.is_permanent()) {
+                Some(reply) => self.settle(*index, policy::answered(reply)),
+                None => self.remaining.push(*index),
+            }
+        }
+        self.remaining.len() - before < recipients.len()
     }
 
     /// Gives every recipient that is left this outcome.

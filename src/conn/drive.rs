@@ -434,9 +434,9 @@ impl<T: Token> Connection<T> {
             End::InDoubt { cause, recipients: said } => {
                 aboard.delivery.in_doubt(&recipients, &said, &policy::in_doubt(&cause));
             }
-            End::Unsent(cause) => {
-                aboard.delivery.unsent(recipients);
-                let counts = policy::is_attempt(&cause, self.accepted > 0);
+            End::Unsent { cause, recipients: said } => {
+                let gained = aboard.delivery.unsent(&recipients, &said);
+                let counts = policy::is_attempt(&cause, gained || self.accepted > 0);
                 aboard.trouble.get_or_insert(Retry { cause, counts });
             }
         }

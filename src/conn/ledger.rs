@@ -81,6 +81,12 @@ impl Ledger {
         !known
     }
 
+    /// Every server that something is known of, with what is known now.
+    pub fn servers(&self, now: Instant) -> Vec<(ServerKey, Knowledge)> {
+        let keys: Vec<ServerKey> = self.servers.lock().keys().cloned().collect();
+        keys.into_iter().map(|key| (key.clone(), self.recall(&key, now))).collect()
+    }
+
     /// Remembers the window at which a connection ended, so that the next need not grow from nothing.
     pub fn set_window(&self, server: &ServerKey, messages: usize, now: Instant) {
         let mut servers = self.servers.lock();

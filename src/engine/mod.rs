@@ -66,6 +66,11 @@ impl Engine {
         &self.statistics
     }
 
+    /// What is remembered of servers.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
     /// Waits up to `patience` for room to hold a message of about `size` octets for this next hop: per next hop
     /// and in total, messages and octets. `None`: still full.
     pub fn room(&self, next_hop: &NextHop, size: u64, patience: Duration) -> Option<Room> {

@@ -15,14 +15,26 @@ pub enum End {
     /// Every command of it was answered.
     Answered(Answers),
     /// The server has not taken it: it may be sent again.
-    Unsent(Cause),
-    /// The server was given all of it and never said what it did. What it did say to the first recipients stands.
+    Unsent {
+        /// What happened.
+        cause: Cause,
+        /// The replies to the first so many RCPTs; a refusal among them stands.
+        recipients: Vec<Reply>,
+    },
+    /// The server was given all of it and never said what it did.
     InDoubt {
         /// What happened.
         cause: Cause,
-        /// The replies to the first so many RCPTs.
+        /// The replies to the first so many RCPTs; a refusal among them stands.
         recipients: Vec<Reply>,
     },
+}
+
+impl End {
+    /// Not sent, and nothing said to any recipient.
+    pub(super) fn unsent(cause: Cause) -> End {
+        End::Unsent { cause, recipients: Vec::new() }
+    }
 }
 
 /// Why a transaction did not run to its end.
@@ -174,11 +186,6 @@ impl Session {
     fn settle(&mut self, mut flight: Flying) {
         self.bytes_in_flight -= flight.what.size();
         let (id, level) = (flight.id, flight.level);
-        let content_answered = flight.content_end.is_some() && flight.decision.is_some();
-        if level == Level::Lockstep && content_answered && self.flights.is_empty() {
-            // RFC 5321 section 4.1.1.4: the end of content clears the server's buffers, whatever the reply.
-            self.clean = true;
-        }
         if let Some(limit) = recipient_limit(&flight) {
             self.learn(Fact::RcptMax(limit));
         }
@@ -186,6 +193,10 @@ impl Session {
         let end = conclude(&mut flight);
         let accepted = matches!(&end, End::Answered(answers) if answers.is_accepted());
         self.tally.ended(accepted, has_reset);
+        if accepted && level == Level::Lockstep {
+            // RFC 5321 section 4.1.1.4: the end of content clears the server's buffers. A round trip saved.
+            self.clean = true;
+        }
         self.events.push_back(Event::Ended { id, level, end });
     }
 }
@@ -197,11 +208,12 @@ fn interrupted(mut flight: Flying, written: u64, reason: &CloseReason) -> End {
         return End::Answered(answers);
     }
     let whole = flight.is_sent_whole(written);
+    let recipients = flight.take_recipients();
     match reason {
-        _ if flight.cancelled && !whole => End::Unsent(Cause::Cancelled),
-        CloseReason::ByServer(reply) => End::Unsent(Cause::Closing(reply.clone())),
-        other if whole => End::InDoubt { cause: Cause::Lost(other.to_string()), recipients: flight.recipients },
-        other => End::Unsent(Cause::Lost(other.to_string())),
+        _ if flight.cancelled && !whole => End::unsent(Cause::Cancelled),
+        CloseReason::ByServer(reply) => End::Unsent { cause: Cause::Closing(reply.clone()), recipients },
+        other if whole => End::InDoubt { cause: Cause::Lost(other.to_string()), recipients },
+        other => End::Unsent { cause: Cause::Lost(other.to_string()), recipients },
     }
 }
 
@@ -214,18 +226,20 @@ fn conclude(flight: &mut Flying) -> End {
             _ => Cause::NotExecuted(reply),
         };
         // Its RSET or its place in line was refused, and yet a content was taken: under which envelope, nobody can say.
-        return if taken { End::InDoubt { cause, recipients: Vec::new() } } else { End::Unsent(cause) };
+        return if taken { End::InDoubt { cause, recipients: Vec::new() } } else { End::unsent(cause) };
     }
     if flight.cancelled && flight.content_end.is_none() {
-        return End::Unsent(Cause::Cancelled);
+        return End::unsent(Cause::Cancelled);
     }
-    let said_closing = [&flight.mail, &flight.decision].into_iter().flatten().find(|reply| reply.code == 421);
-    if let Some(reply) = said_closing {
-        return End::Unsent(Cause::Closing(reply.clone()));
+    // A farewell in the place of the verdict on MAIL or on accepted recipients is no verdict.
+    let decides = if flight.has_accepted_recipient() { &flight.decision } else { &flight.mail };
+    if let Some(reply) = decides.as_ref().filter(|reply| reply.code == 421) {
+        let cause = Cause::Closing(reply.clone());
+        return End::Unsent { cause, recipients: flight.take_recipients() };
     }
     match flight.answers() {
         Some(answers) => End::Answered(answers),
-        None => End::Unsent(Cause::Cancelled),
+        None => End::unsent(Cause::Cancelled),
     }
 }
 

@@ -29,7 +29,7 @@
 //! [`Session::timed_out`]. Every transaction begun ends with exactly one [`Event::Ended`].
 //!
 //! What it promises: replies pair by order and type; every transaction but a connection's first has a RSET in front
-//! (at `lockstep` only where the one before did not end with its content answered), and later 250s count only if that RSET and
+//! (at `lockstep` only where the one before did not end with its content accepted), and later 250s count only if that RSET and
 //! its own MAIL got 250; groups end where RFC 2920 says; a chunk is finished to the octet or the
 //! connection is to be aborted; QUIT is sent only when nothing is owed.
 
@@ -324,7 +324,7 @@ impl Session {
         let id = TransactionId(self.begun);
         self.begun += 1;
         if let State::Closed(reason) = &self.state {
-            let end = End::Unsent(Cause::Lost(reason.to_string()));
+            let end = End::unsent(Cause::Lost(reason.to_string()));
             self.events.push_back(Event::Ended { id, level: Level::Lockstep, end });
             return id;
         }

@@ -155,7 +155,8 @@ impl Session {
         let before = u32::try_from(id.0).unwrap_or(u32::MAX);
         let productive = self.tally.accepted() > 0;
         let limit = reply.code == 421 || (reply.code == 452 && productive);
-        if limit && productive && self.retired.is_none() && !self.tally.errors_are_to_blame() {
+        let blameless = reply.code == 452 || !self.tally.errors_are_to_blame();
+        if limit && productive && blameless && self.retired.is_none() {
             self.learn(Fact::MailMax(before));
         }
         if limit {

@@ -158,6 +158,12 @@ impl Flying {
         self.step == Step::Done
     }
 
+    /// The replies to RCPT, as far as they count: under a RSET and a MAIL that were accepted.
+    pub fn take_recipients(&mut self) -> Vec<Reply> {
+        let counts = self.void.is_none() && self.mail.as_ref().is_some_and(Reply::is_positive);
+        if counts { std::mem::take(&mut self.recipients) } else { Vec::new() }
+    }
+
     /// The replies, when it ran to its end.
     pub fn answers(&mut self) -> Option<Answers> {
         let mail = self.mail.take()?;
