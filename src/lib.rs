@@ -1,5 +1,6 @@
 //! pipelane
 pub mod config;
+pub mod door;
 pub mod engine;
 pub mod lane;
 pub mod mail;

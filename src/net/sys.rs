@@ -46,3 +46,46 @@ impl Wake {
         self.0.as_fd()
     }
 }
+
+// STUB until the net branch is merged: `poll`, `user_id` and `group_id` with these signatures.
+
+/// `poll(2)` on any number of descriptors, for as long as `patience` (`None`: for ever). A signal does not end the wait.
+/// Returns how many have something to tell in `revents`.
+pub fn poll(fds: &mut [libc::pollfd], patience: Option<std::time::Duration>) -> io::Result<usize> {
+    let deadline = patience.map(|p| std::time::Instant::now() + p);
+    loop {
+        let left = deadline.map(|d| d.saturating_duration_since(std::time::Instant::now()));
+        let timeout = left.map_or(-1, |l| i32::try_from(l.as_micros().div_ceil(1000)).unwrap_or(i32::MAX));
+        // SAFETY: the slice is alive for the call and its length is the one given.
+        let ready = unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, timeout) };
+        match usize::try_from(ready) {
+            Ok(ready) => return Ok(ready),
+            Err(_) => {
+                let error = io::Error::last_os_error();
+                if error.kind() != io::ErrorKind::Interrupted {
+                    return Err(error);
+                }
+            }
+        }
+    }
+}
+
+/// The number of a user, given by name or number; `None` when there is no such user.
+pub fn user_id(name: &str) -> io::Result<Option<u32>> {
+    id_in("/etc/passwd", name)
+}
+
+/// The number of a group, given by name or number; `None` when there is no such group.
+pub fn group_id(name: &str) -> io::Result<Option<u32>> {
+    id_in("/etc/group", name)
+}
+
+fn id_in(table: &str, name: &str) -> io::Result<Option<u32>> {
+    if let Ok(number) = name.parse() {
+        return Ok(Some(number));
+    }
+    let text = std::fs::read_to_string(table)?;
+    let fields = text.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    let mut found = fields.filter(|f| f.len() > 2 && f[0] == name).filter_map(|f| f[2].parse().ok());
+    Ok(found.next())
+}
