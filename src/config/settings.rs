@@ -64,6 +64,30 @@ pub enum Trust {
     Stream,
 }
 
+impl Trust {
+    /// The name in configuration and listings.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Trust::Learned => "learned",
+            Trust::Stream => "stream",
+        }
+    }
+}
+
+impl fmt::Display for Trust {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Trust {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<Trust, ()> {
+        [Trust::Learned, Trust::Stream].into_iter().find(|trust| trust.name() == name).ok_or(())
+    }
+}
+
 /// How long to wait for what (RFC 5321 4.5.3.2; names and values as Postfix smtp(8) has them).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timeouts {
@@ -191,6 +215,13 @@ impl Default for Listen {
             socket_group: None,
             max_clients: 1000,
         }
+    }
+}
+
+impl Listen {
+    /// The UNIX socket on which messages for this next hop are taken.
+    pub fn socket_path(&self, next_hop: &NextHop) -> PathBuf {
+        self.runtime_directory.join("nh").join(next_hop.as_str())
     }
 }
 

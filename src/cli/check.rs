@@ -1,0 +1,195 @@
+//! `pipelane check`: reads a configuration and says what is wrong with it, or what it means; `--keys` lists every key.
+//!
+//! Nothing is opened but the file. Errors go to standard error, one a line, with exit status 78 (EX_CONFIG of sysexits.h).
+
+use clap::Args;
+use pipelane::config::keys::{Key, Section};
+use pipelane::config::{Config, DEFAULT_FILE, NextHopSettings};
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// EX_CONFIG of sysexits.h.
+const EX_CONFIG: u8 = 78;
+/// The width that texts are wrapped to.
+const WIDTH: usize = 100;
+
+/// The command line of `pipelane check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// The configuration file.
+    #[arg(short, long, value_name = "FILE", default_value = DEFAULT_FILE)]
+    config: PathBuf,
+    /// List every key with its default and meaning, and check nothing.
+    #[arg(long)]
+    keys: bool,
+}
+
+/// Does what the command line asks for.
+pub fn run(args: CheckArgs) -> ExitCode {
+    if args.keys {
+        print(&key_list());
+        return ExitCode::SUCCESS;
+    }
+    match Config::load(&args.config) {
+        Ok(config) => {
+            print(&format!("{}: ok\n{}", args.config.display(), summary(&config)));
+            ExitCode::SUCCESS
+        }
+        Err(errors) => {
+            // Nobody is left to tell when standard error is gone.
+            let _ = writeln!(std::io::stderr(), "{errors}");
+            ExitCode::from(EX_CONFIG)
+        }
+    }
+}
+
+/// Prints a text; that a reader such as head(1) went away is no error.
+fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+/// What the configuration comes to: next hops with their sockets, listeners, routes.
+fn summary(config: &Config) -> String {
+    let row = |name: &str, socket: String, settings: &NextHopSettings| {
+        let lanes = settings.lanes.to_string();
+        [name.to_owned(), socket, settings.max_level.to_string(), settings.trust.to_string(), lanes]
+    };
+    let mut rows = vec![["next hop", "socket", "level", "trust", "lanes"].map(str::to_owned)];
+    for (next_hop, settings) in &config.next_hops {
+        rows.push(row(next_hop.as_str(), config.listen.socket_path(next_hop).display().to_string(), settings));
+    }
+    rows.push(row("(any other)", "-".to_owned(), &config.defaults));
+    let mut text = columns(&rows);
+    for address in &config.listen.lmtp {
+        let _ = writeln!(text, "LMTP on {address}");
+    }
+    for (domain, next_hop) in &config.routes {
+        let _ = writeln!(text, "route {domain} to {next_hop}");
+    }
+    text
+}
+
+/// Rows with their columns below one another.
+fn columns<const N: usize>(rows: &[[String; N]]) -> String {
+    let widths: [usize; N] = std::array::from_fn(|n| rows.iter().map(|row| row[n].chars().count()).max().unwrap_or(0));
+    let line = |row: &[String; N]| {
+        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
+    };
+    rows.iter().map(line).collect()
+}
+
+/// Every key with its default, what it takes and what it means.
+fn key_list() -> String {
+    let mut text = String::new();
+    for section in Section::ALL {
+        let _ = writeln!(text, "{}", section.heading());
+        for key in section.keys() {
+            entry(&mut text, key);
+        }
+        text.push('\n');
+    }
+    text.push_str("[route]\n  \"DOMAIN\" = \"NEXT HOP\"\n");
+    wrap(
+        &mut text,
+        "The next hop for a recipient's domain where a listener takes every recipient. \"*\" is any other domain.",
+    );
+    text
+}
+
+fn entry(text: &mut String, key: &Key) {
+    let _ = writeln!(text, "  {} = {}", key.name, key.default_toml());
+    wrap(text, key.doc);
+    wrap(text, &format!("Takes {}.", key.expected()));
+}
+
+/// Appends a paragraph, indented, in lines of at most [`WIDTH`] columns where words allow.
+fn wrap(text: &mut String, paragraph: &str) {
+    const INDENT: &str = "     ";
+    let mut column = usize::MAX;
+    for word in paragraph.split(' ') {
+        let length = word.chars().count() + 1;
+        if column.saturating_add(length) > WIDTH {
+            let end = if column == usize::MAX { "" } else { "\n" };
+            let _ = write!(text, "{end}{INDENT}");
+            column = INDENT.len();
+        }
+        let _ = write!(text, " {word}");
+        column += length;
+    }
+    text.push('\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pipelane::config::keys::KEYS;
+
+    #[test]
+    fn the_summary_shows_each_next_hop_with_its_own_settings() {
+        let text = r#"
+            [listen]
+            runtime_directory = "/run/p"
+            lmtp = ["127.0.0.1:2003"]
+            [defaults]
+            lanes = 2
+            [next_hop."[Relay.example.net]:25"]
+            trust = "stream"
+            lanes = 10
+            [route]
+            "*" = "[relay.example.net]:25"
+        "#;
+        let expected = "\
+next hop                socket                             level   trust    lanes
+[relay.example.net]:25  /run/p/nh/[relay.example.net]:25  stream  stream   10
+(any other)             -                                  stream  learned  2
+LMTP on 127.0.0.1:2003
+route * to [relay.example.net]:25
+";
+        let config = Config::parse(text, "test").expect("a good configuration");
+        let squeeze = |text: &str| text.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+        assert_eq!(squeeze(&summary(&config)), squeeze(expected));
+    }
+
+    #[test]
+    fn the_exit_status_is_0_for_a_good_file_and_78_for_a_bad_or_missing_one() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let config = directory.path().join("p.toml");
+        let status = || run(CheckArgs { config: config.clone(), keys: false });
+        assert_eq!(status(), ExitCode::from(78));
+        std::fs::write(&config, "[defaults]\nlanes = 2\n").expect("written");
+        assert_eq!(status(), ExitCode::SUCCESS);
+        std::fs::write(&config, "[defaults]\nlanes = 0\n").expect("written");
+        assert_eq!(status(), ExitCode::from(78));
+        assert_eq!(run(CheckArgs { config, keys: true }), ExitCode::SUCCESS);
+    }
+
+    #[test]
+    fn columns_stand_below_one_another() {
+        let rows = [["a", "bb", "c"], ["aaa", "b", ""]].map(|row| row.map(str::to_owned));
+        assert_eq!(columns(&rows), "a    bb  c\naaa  b\n");
+    }
+
+    #[test]
+    fn the_list_of_keys_has_each_key_with_its_default_within_the_width() {
+        let list = key_list();
+        for key in KEYS {
+            let line = format!("\n  {} = {}\n", key.name, key.default_toml());
+            assert!(list.contains(&line), "{line}");
+        }
+        for line in list.lines() {
+            assert!(line.chars().count() <= WIDTH && line == line.trim_end(), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn a_paragraph_is_wrapped_between_words() {
+        let mut text = String::new();
+        wrap(&mut text, "word ".repeat(40).trim_end());
+        let words: Vec<&str> = text.split_whitespace().collect();
+        assert_eq!(words, vec!["word"; 40]);
+        assert!(text.lines().count() == 3 && text.lines().all(|line| line.starts_with("      word")), "{text}");
+    }
+}

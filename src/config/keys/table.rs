@@ -1,0 +1,273 @@
+//! The table itself: every key with its default, what it takes, where it goes and what it means.
+//!
+//! Names, once shipped, stay. The defaults are those of [`crate::config::settings`]; a test says so.
+
+use super::kind::Kind::{Count, List, Octets, Text, Time};
+use super::kind::{Kind, bounds};
+use super::syntax::{
+    self, ACCOUNT, ADDRESS, HELO, KEYWORDS, LEVEL, LINES, MODE, NEWLINES, OPTIONAL_PATH, PATH, SOCKETS, TRUST,
+};
+use super::{Key, Place};
+use crate::config::{Limits, Listen, NextHopSettings};
+
+const K: u64 = 1 << 10;
+const G: u64 = 1 << 30;
+const T: u64 = 1 << 40;
+const SECOND: u64 = 1000;
+const HOUR: u64 = 3600 * SECOND;
+/// What a stage of a session may take, in milliseconds.
+const STAGE: super::kind::Bounds = bounds(100, 24 * HOUR);
+
+const fn listen(name: &'static str, default: &'static str, kind: Kind<Listen>, doc: &'static str) -> Key {
+    Key { name, default, doc, place: Place::Listen(kind) }
+}
+
+const fn limit(name: &'static str, default: &'static str, kind: Kind<Limits>, doc: &'static str) -> Key {
+    Key { name, default, doc, place: Place::Limits(kind) }
+}
+
+const fn hop(name: &'static str, default: &'static str, kind: Kind<NextHopSettings>, doc: &'static str) -> Key {
+    Key { name, default, doc, place: Place::NextHop(kind) }
+}
+
+/// Every key, by section.
+pub static KEYS: &[Key] = &[
+    listen(
+        "runtime_directory",
+        "/run/pipelane",
+        Text(PATH, |s, t| syntax::path(t).map(|path| s.runtime_directory = path)),
+        "Directory of the UNIX sockets: nh/NEXT_HOP for each configured next hop, on which an MTA speaks LMTP (RFC 2033). \
+         Keep it short: a socket's whole path has 107 octets at most.",
+    ),
+    listen(
+        "lmtp",
+        "",
+        List(SOCKETS, |s, t| syntax::sockets(t).map(|sockets| s.lmtp = sockets)),
+        "TCP addresses on which LMTP (RFC 2033) is spoken too; the next hop is then found by [route], or is the recipient's \
+         domain. There is no authentication: listen on loopback or a guarded network only. Port 0 is any free port.",
+    ),
+    listen(
+        "socket_mode",
+        "0660",
+        Text(MODE, |s, t| syntax::mode(t).map(|mode| s.socket_mode = mode)),
+        "Permission bits of the UNIX sockets. Who may write to a socket may send mail through it.",
+    ),
+    listen(
+        "socket_owner",
+        "",
+        Text(ACCOUNT, |s, t| syntax::optional(t, syntax::account).map(|owner| s.socket_owner = owner)),
+        "User that owns the UNIX sockets, by name or number. Empty leaves them to the user that pipelane runs as.",
+    ),
+    listen(
+        "socket_group",
+        "",
+        Text(ACCOUNT, |s, t| syntax::optional(t, syntax::account).map(|group| s.socket_group = group)),
+        "Group of the UNIX sockets, by name or number. Empty leaves them to the group that pipelane runs as.",
+    ),
+    listen(
+        "max_clients",
+        "1000",
+        Count(bounds(1, 100_000), |s, n| s.max_clients = n as usize),
+        "LMTP clients connected at once, at the most. One more is answered 421 and closed.",
+    ),
+    limit(
+        "connections",
+        "500",
+        Count(bounds(1, 100_000), |s, n| s.connections = n),
+        "Connections to servers open at once, all next hops together, at the most.",
+    ),
+    limit(
+        "messages",
+        "10000",
+        Count(bounds(1, 10_000_000), |s, n| s.messages = n),
+        "Messages held at once, all next hops together, at the most. Beyond it the MTA waits.",
+    ),
+    limit(
+        "bytes",
+        "16G",
+        Octets(bounds(64 * K, 1024 * T), |s, n| s.bytes = n),
+        "Octets of content held at once in memory and files, all next hops together, at the most. Beyond it the MTA \
+         waits; a single larger message is taken alone.",
+    ),
+    limit(
+        "message_size",
+        "0",
+        Octets(bounds(64 * K, T).or_zero(), |s, n| s.message_size = n),
+        "Octets of the largest message taken; a larger one is refused (RFC 1870). 0 sets no limit here and leaves it \
+         to the server. RFC 5321 4.5.3.1.7 asks for 64K at least.",
+    ),
+    limit(
+        "content_memory",
+        "128K",
+        Octets(bounds(0, G), |s, n| s.content_memory = n),
+        "Content of up to so many octets is kept in memory; more goes to an unlinked file. 0 keeps all content in files.",
+    ),
+    limit(
+        "content_directory",
+        "",
+        Text(OPTIONAL_PATH, |s, t| {
+            syntax::optional(t, syntax::path).map(|path| s.content_directory = path.unwrap_or_else(std::env::temp_dir))
+        }),
+        "Directory of those files. They have no name and vanish with the process. Empty is the system's temporary \
+         directory (TMPDIR, or else /tmp).",
+    ),
+    limit(
+        "drain_timeout",
+        "60s",
+        Time(bounds(0, 24 * HOUR), |s, t| s.drain = t),
+        "How long a stop waits for transactions on the wire before it defers them. 0 does not wait.",
+    ),
+    hop(
+        "lanes",
+        "1",
+        Count(bounds(1, 1000), |s, n| s.lanes = n as usize),
+        "Connections to this next hop at the most. A further one is opened only when the open ones have no room.",
+    ),
+    hop(
+        "max_level",
+        "stream",
+        Text(LEVEL, |s, t| t.parse().ok().map(|level| s.max_level = level)),
+        "The highest pipelining level used: lockstep, envelope (RFC 2920), overlap, chunk (RFC 3030) or stream, each faster \
+         than the one before. The server's extensions and proofs may keep it lower.",
+    ),
+    hop(
+        "trust",
+        "learned",
+        Text(TRUST, |s, t| t.parse().ok().map(|trust| s.trust = trust)),
+        "learned: a server proves each level above envelope by tests that risk no message. stream: you vouch for it, and \
+         whatever it offers is used at once. A server that misbehaves is stepped down either way.",
+    ),
+    hop(
+        "window_messages",
+        "64",
+        Count(bounds(1, 10_000), |s, n| s.window_messages = n as usize),
+        "Transactions sent and not yet answered on one connection, at the most. What is in the window when a connection \
+         breaks can come to be in doubt.",
+    ),
+    hop(
+        "window_bytes",
+        "1M",
+        Octets(bounds(4 * K, G), |s, n| s.window_bytes = n),
+        "Octets of content sent and not yet answered on one connection, at the most. A single larger message goes alone.",
+    ),
+    hop(
+        "max_messages",
+        "1000",
+        Count(bounds(1, 1_000_000), |s, n| s.max_messages = n),
+        "Messages held for this next hop at the most. Beyond it the MTA waits.",
+    ),
+    hop(
+        "max_bytes",
+        "2G",
+        Octets(bounds(64 * K, 1024 * T), |s, n| s.max_bytes = n),
+        "Octets of content held for this next hop at the most. Beyond it the MTA waits; a single larger message is taken \
+         alone.",
+    ),
+    hop(
+        "redispatches",
+        "3",
+        Count(bounds(0, 100), |s, n| s.redispatches = n as u32),
+        "How often a message whose connection broke before all of it was sent is tried again before the MTA gets it back \
+         as deferred. A message that was sent whole is never tried again. 0 never tries again.",
+    ),
+    hop(
+        "messages_per_connection",
+        "0",
+        Count(bounds(0, 1_000_000), |s, n| s.messages_per_connection = n as u32),
+        "Messages sent on one connection before it is closed, at the most. 0 sends as many as the server allows \
+         (RFC 9422).",
+    ),
+    hop(
+        "ignore_extensions",
+        "",
+        List(KEYWORDS, |s, t| syntax::keywords(t).map(|keywords| s.ignore_extensions = keywords)),
+        "EHLO keywords (RFC 5321 4.1.1.1) treated as if the server had not offered them.",
+    ),
+    hop(
+        "helo_name",
+        "",
+        Text(HELO, |s, t| syntax::optional(t, syntax::helo_name).map(|name| s.helo_name = name)),
+        "The name given in EHLO (RFC 5321 4.1.1.1). Empty is the host's own name.",
+    ),
+    hop(
+        "source_address",
+        "",
+        Text(ADDRESS, |s, t| syntax::optional(t, syntax::source_address).map(|address| s.source_address = address)),
+        "Local IP address that connections come from. Empty leaves the choice to the system.",
+    ),
+    hop(
+        "bare_newlines",
+        "normalise",
+        Text(NEWLINES, |s, t| syntax::either(t, "normalise", "refuse").map(|yes| s.normalise_newlines = yes)),
+        "What is done with a CR or LF that stands alone in content (RFC 5321 2.3.8): normalise makes it CRLF, refuse \
+         refuses the message. It is never passed on.",
+    ),
+    hop(
+        "long_lines",
+        "pass",
+        Text(LINES, |s, t| syntax::either(t, "refuse", "pass").map(|yes| s.refuse_long_lines = yes)),
+        "What is done with a line of content over 998 octets (RFC 5322 2.1.1): pass sends it as it is, refuse refuses the \
+         message.",
+    ),
+    hop(
+        "connect_timeout",
+        "30s",
+        Time(STAGE, |s, t| s.timeouts.connect = t),
+        "How long a TCP connection may take, all addresses of the next hop together.",
+    ),
+    hop(
+        "greeting_timeout",
+        "5m",
+        Time(STAGE, |s, t| s.timeouts.greeting = t),
+        "How long the 220 greeting, and then the reply to EHLO or HELO, may take (RFC 5321 4.5.3.2.1).",
+    ),
+    hop(
+        "mail_timeout",
+        "5m",
+        Time(STAGE, |s, t| s.timeouts.mail = t),
+        "How long the reply to MAIL, and to a RSET sent with it, may take (RFC 5321 4.5.3.2.2).",
+    ),
+    hop(
+        "rcpt_timeout",
+        "5m",
+        Time(STAGE, |s, t| s.timeouts.rcpt = t),
+        "How long the reply to each RCPT may take (RFC 5321 4.5.3.2.3).",
+    ),
+    hop(
+        "data_init_timeout",
+        "2m",
+        Time(STAGE, |s, t| s.timeouts.data_init = t),
+        "How long the reply to DATA may take (RFC 5321 4.5.3.2.4).",
+    ),
+    hop(
+        "data_transfer_timeout",
+        "3m",
+        Time(STAGE, |s, t| s.timeouts.data_transfer = t),
+        "How long one write of content may take (RFC 5321 4.5.3.2.5).",
+    ),
+    hop(
+        "data_done_timeout",
+        "10m",
+        Time(STAGE, |s, t| s.timeouts.data_done = t),
+        "How long the reply to the final dot, or to BDAT, may take (RFC 5321 4.5.3.2.6). A message without that reply is in \
+         doubt: do not set it low.",
+    ),
+    hop(
+        "rset_timeout",
+        "20s",
+        Time(STAGE, |s, t| s.timeouts.rset = t),
+        "How long the reply to a RSET that nothing was sent behind may take.",
+    ),
+    hop(
+        "quit_timeout",
+        "5s",
+        Time(STAGE, |s, t| s.timeouts.quit = t),
+        "How long the reply to QUIT is waited for. Every message has its result by then.",
+    ),
+    hop(
+        "idle_timeout",
+        "30s",
+        Time(STAGE, |s, t| s.timeouts.idle = t),
+        "How long a connection without work is kept open for more.",
+    ),
+];
