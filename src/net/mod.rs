@@ -1,3 +1,14 @@
-//! Floor 2: blocking sockets, without any SMTP.
+//! Floor 2: sockets with plain blocking calls, without any SMTP.
+//!
+//! [`dial()`] turns a host and port into a connected stream, trying its addresses as RFC 8305 says; [`Duplex`] makes
+//! that stream safe to write to without reading; [`Wake`] lets another thread end a wait; [`sys`] holds the
+//! system calls, and with them all `unsafe` of this floor. Nothing here knows what the bytes mean, starts a thread,
+//! touches a signal or writes a log.
+
+pub mod dial;
+pub mod duplex;
 pub mod sys;
-pub use sys::Wake;
+
+pub use dial::{DialError, DialErrorKind, DialOptions, Dialled, Target, dial, dial_addresses};
+pub use duplex::{Closer, Duplex, Ready};
+pub use sys::{Interest, PeerCredentials, Wake, Watch, group_id, peer_credentials, poll, user_id};

@@ -1,8 +1,19 @@
 //! The system calls that std has no safe form of. The only `unsafe` outside the C interface.
+//!
+//! Each function here is safe to call with any argument, retries after a signal (EINTR) by itself, and reports
+//! errors as [`io::Error`]. None keeps state, and none decides anything: what an error means is for the callers.
 
+use socket2::{SockAddr, SockAddrStorage, SockRef};
+use std::ffi::{CStr, CString, c_char, c_int};
 use std::io;
+use std::marker::PhantomData;
+use std::mem;
+use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::ptr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// An eventfd that any thread signals and one thread waits on in `poll(2)` beside its socket. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -44,5 +55,358 @@ impl Wake {
     /// For `poll(2)`.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
+    }
+}
+
+/// What [`poll`] is asked about a descriptor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interest {
+    /// Something to read, or the end of it.
+    Read,
+    /// Room to write.
+    Write,
+    /// Either.
+    Both,
+}
+
+/// One descriptor to wait for, and after [`poll`] what was found.
+#[repr(transparent)]
+#[derive(Debug)]
+pub struct Watch<'fd> {
+    raw: libc::pollfd,
+    fd: PhantomData<BorrowedFd<'fd>>,
+}
+
+impl<'fd> Watch<'fd> {
+    /// To be given to [`poll`].
+    pub fn new(fd: BorrowedFd<'fd>, interest: Interest) -> Watch<'fd> {
+        let events = match interest {
+            Interest::Read => libc::POLLIN,
+            Interest::Write => libc::POLLOUT,
+            Interest::Both => libc::POLLIN | libc::POLLOUT,
+        };
+        Watch { raw: libc::pollfd { fd: fd.as_raw_fd(), events, revents: 0 }, fd: PhantomData }
+    }
+
+    /// Whether a read would not wait. An error or a hang-up counts, because a read is how one learns of it.
+    pub fn is_readable(&self) -> bool {
+        self.raw.revents & !libc::POLLOUT != 0
+    }
+
+    /// Whether a write would not wait. An error or a hang-up counts, because a write would fail at once.
+    pub fn is_writable(&self) -> bool {
+        self.raw.revents & !libc::POLLIN != 0
+    }
+
+    /// Whether anything was found.
+    pub fn is_ready(&self) -> bool {
+        self.raw.revents != 0
+    }
+}
+
+/// Waits until something is found on one of `watches` or `until` has passed, and tells on how many. Never
+/// returns 0 before `until`; a past `until` only looks. Without `until` it waits for ever.
+pub fn poll(watches: &mut [Watch<'_>], until: Option<Instant>) -> io::Result<usize> {
+    loop {
+        let timeout = until.map_or(-1, |until| millis(until.saturating_duration_since(Instant::now())));
+        // SAFETY: Watch is a transparent wrapper of pollfd, so the slice is an array of that many live
+        // pollfds; each borrows its descriptor, so none is closed during the call.
+        let found = unsafe { libc::poll(watches.as_mut_ptr().cast(), watches.len() as libc::nfds_t, timeout) };
+        match found {
+            0 if until.is_none_or(|until| Instant::now() < until) => {}
+            0.. => return Ok(found as usize),
+            _ => {
+                let error = io::Error::last_os_error();
+                if error.kind() != io::ErrorKind::Interrupted {
+                    return Err(error);
+                }
+            }
+        }
+    }
+}
+
+/// Milliseconds for poll(2), rounded up: rounded down, the last part of a millisecond would be a busy loop.
+fn millis(left: Duration) -> c_int {
+    c_int::try_from(left.as_nanos().div_ceil(1_000_000)).unwrap_or(c_int::MAX)
+}
+
+/// Sends what fits without waiting; `WouldBlock` when nothing does. A closed connection is an error, never SIGPIPE.
+pub fn send(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    retry(|| SockRef::from(stream).send_with_flags(bytes, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL))
+}
+
+/// Receives what is there without waiting; `WouldBlock` when nothing is, 0 at the end.
+pub fn recv(stream: &TcpStream, into: &mut [u8]) -> io::Result<usize> {
+    retry(|| {
+        // SAFETY: at most `into.len()` octets are written to a live, initialised slice.
+        let n = unsafe { libc::recv(stream.as_raw_fd(), into.as_mut_ptr().cast(), into.len(), libc::MSG_DONTWAIT) };
+        usize::try_from(n).map_err(|_| io::Error::last_os_error())
+    })
+}
+
+/// Makes the kernel acknowledge at once what it has got and gets next. It falls back by itself, so this is
+/// said before each wait. Only a matter of speed: a failure is no error.
+pub fn quick_ack(stream: &TcpStream) {
+    let _ = SockRef::from(stream).set_tcp_quickack(true);
+}
+
+/// Octets written that the peer's kernel has not acknowledged (SIOCOUTQ).
+pub fn unacknowledged(stream: &TcpStream) -> io::Result<usize> {
+    let mut octets: c_int = 0;
+    // SAFETY: TIOCOUTQ, which is SIOCOUTQ for a socket, writes one int to the live variable.
+    if unsafe { libc::ioctl(stream.as_raw_fd(), libc::TIOCOUTQ, &raw mut octets) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(usize::try_from(octets).unwrap_or(0))
+}
+
+/// The kernel's smoothed round trip time of this connection (TCP_INFO), when it has measured one.
+pub fn round_trip(stream: &TcpStream) -> Option<Duration> {
+    // SAFETY: tcp_info holds integers only, so all zeroes is a value of it.
+    let mut info: libc::tcp_info = unsafe { mem::zeroed() };
+    let mut size = mem::size_of_val(&info) as libc::socklen_t;
+    let at = (&raw mut info).cast();
+    // SAFETY: at most `size` octets are written to the live struct of that size.
+    let done = unsafe { libc::getsockopt(stream.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_INFO, at, &raw mut size) };
+    (done == 0 && info.tcpi_rtt > 0).then(|| Duration::from_micros(info.tcpi_rtt.into()))
+}
+
+/// Who is at the other end of a UNIX-domain connection, as the kernel saw it when the connection was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PeerCredentials {
+    /// The process; 0 when it lives in another PID namespace.
+    pub process: i32,
+    /// Its effective user id.
+    pub user: u32,
+    /// Its effective group id.
+    pub group: u32,
+}
+
+/// Asks for the peer's credentials (SO_PEERCRED).
+pub fn peer_credentials(stream: &UnixStream) -> io::Result<PeerCredentials> {
+    let mut found = libc::ucred { pid: 0, uid: 0, gid: 0 };
+    let mut size = mem::size_of_val(&found) as libc::socklen_t;
+    let at = (&raw mut found).cast();
+    // SAFETY: at most `size` octets are written to the live struct of that size.
+    let done = unsafe { libc::getsockopt(stream.as_raw_fd(), libc::SOL_SOCKET, libc::SO_PEERCRED, at, &raw mut size) };
+    if done < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(PeerCredentials { process: found.pid, user: found.uid, group: found.gid })
+}
+
+/// Why a host name has no addresses.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ResolveError {
+    /// The resolver says that there is no such name, or none with an address.
+    #[error("{0}")]
+    NoSuchHost(String),
+    /// The resolver could not tell: a time-out, a server failure, a broken set-up. Another time it may.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// The addresses of a host name or address literal, in getaddrinfo(3)'s order (RFC 6724), each once, with `port`.
+///
+/// It waits as long as the system's resolver does (resolv.conf(5): `timeout`, `attempts`), and a name without
+/// a dot at its end is also tried with the system's search list. std's form of this call hides the reason of a
+/// failure in a text that depends on the host's locale; so it is made here.
+pub fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, ResolveError> {
+    let name = CString::new(host).map_err(|_| ResolveError::NoSuchHost("a NUL is in the name".into()))?;
+    // SAFETY: addrinfo holds integers and pointers only; zeroes and null pointers are what hints must have.
+    let mut hints: libc::addrinfo = unsafe { mem::zeroed() };
+    hints.ai_socktype = libc::SOCK_STREAM;
+    let mut list: *mut libc::addrinfo = ptr::null_mut();
+    // SAFETY: the name ends with NUL, hints and list live through the call.
+    let code = unsafe { libc::getaddrinfo(name.as_ptr(), ptr::null(), &raw const hints, &raw mut list) };
+    if code != 0 {
+        return Err(resolve_error(code));
+    }
+    let mut found: Vec<SocketAddr> = Vec::new();
+    let mut next = list;
+    // SAFETY: getaddrinfo gave a list that ends with a null pointer and is freed only below.
+    while let Some(entry) = unsafe { next.as_ref() } {
+        if let Some(mut address) = socket_address(entry) {
+            address.set_port(port);
+            if !found.contains(&address) {
+                found.push(address);
+            }
+        }
+        next = entry.ai_next;
+    }
+    // SAFETY: the list came from getaddrinfo, is freed once, and nothing borrows from it any more.
+    unsafe { libc::freeaddrinfo(list) };
+    Ok(found)
+}
+
+/// The address in one entry of getaddrinfo's list, when it is IPv4 or IPv6.
+fn socket_address(entry: &libc::addrinfo) -> Option<SocketAddr> {
+    let mut storage = SockAddrStorage::zeroed();
+    let size = (entry.ai_addrlen as usize).min(mem::size_of_val(&storage));
+    // SAFETY: ai_addr has ai_addrlen octets; no more than the storage has are copied; the two do not overlap.
+    unsafe { ptr::copy_nonoverlapping(entry.ai_addr.cast::<u8>(), (&raw mut storage).cast(), size) };
+    // SAFETY: the storage holds an address of that many octets as its family lays it out.
+    unsafe { SockAddr::new(storage, entry.ai_addrlen) }.as_socket()
+}
+
+fn resolve_error(code: c_int) -> ResolveError {
+    if code == libc::EAI_SYSTEM {
+        return ResolveError::Failed(io::Error::last_os_error().to_string());
+    }
+    // SAFETY: gai_strerror returns a static text that ends with NUL, for any number.
+    let text = unsafe { CStr::from_ptr(libc::gai_strerror(code)) }.to_string_lossy().into_owned();
+    match code {
+        libc::EAI_NONAME | libc::EAI_NODATA | EAI_ADDRFAMILY => ResolveError::NoSuchHost(text),
+        _ => ResolveError::Failed(text),
+    }
+}
+
+/// The name exists, but has no address of a family asked for (netdb.h; the libc crate does not name it).
+const EAI_ADDRFAMILY: c_int = -9;
+
+/// The id of a user given by name or, when no user has that name, by number.
+pub fn user_id(name: &str) -> io::Result<u32> {
+    let found = account(name, |name, buffer| {
+        // SAFETY: passwd holds integers and pointers only, so all zeroes is a value of it.
+        let mut entry: libc::passwd = unsafe { mem::zeroed() };
+        let mut result = ptr::null_mut();
+        let (at, size) = (buffer.as_mut_ptr(), buffer.len());
+        // SAFETY: the name ends with NUL; entry, buffer (with its true size) and result live through the call.
+        let code = unsafe { libc::getpwnam_r(name.as_ptr(), &raw mut entry, at, size, &raw mut result) };
+        (code, (!result.is_null()).then_some(entry.pw_uid))
+    })?;
+    found.or_else(|| number(name)).ok_or_else(|| unknown("user", name))
+}
+
+/// The id of a group given by name or, when no group has that name, by number.
+pub fn group_id(name: &str) -> io::Result<u32> {
+    let found = account(name, |name, buffer| {
+        // SAFETY: group holds integers and pointers only, so all zeroes is a value of it.
+        let mut entry: libc::group = unsafe { mem::zeroed() };
+        let mut result = ptr::null_mut();
+        let (at, size) = (buffer.as_mut_ptr(), buffer.len());
+        // SAFETY: the name ends with NUL; entry, buffer (with its true size) and result live through the call.
+        let code = unsafe { libc::getgrnam_r(name.as_ptr(), &raw mut entry, at, size, &raw mut result) };
+        (code, (!result.is_null()).then_some(entry.gr_gid))
+    })?;
+    found.or_else(|| number(name)).ok_or_else(|| unknown("group", name))
+}
+
+/// The most that one account entry may need; a group with very many members is long.
+const LONGEST_ENTRY: usize = 1 << 20;
+
+/// Calls `look_up` with ever more room until the entry fits. `None` when there is no such entry.
+fn account(name: &str, look_up: impl Fn(&CStr, &mut [c_char]) -> (c_int, Option<u32>)) -> io::Result<Option<u32>> {
+    let Ok(c_name) = CString::new(name) else { return Ok(None) };
+    let mut buffer: Vec<c_char> = vec![0; 1024];
+    loop {
+        match look_up(&c_name, &mut buffer) {
+            (0, found) => return Ok(found),
+            (libc::EINTR, _) => {}
+            (libc::ERANGE, _) if buffer.len() < LONGEST_ENTRY => buffer.resize(buffer.len() * 4, 0),
+            // getpwnam(3): some systems say "not found" with these.
+            (libc::ENOENT | libc::ESRCH, _) => return Ok(None),
+            (code, _) => return Err(io::Error::from_raw_os_error(code)),
+        }
+    }
+}
+
+/// An id in digits. The largest number is none: chown(2) and others take it for "leave as it is".
+fn number(digits: &str) -> Option<u32> {
+    digits.parse().ok().filter(|id| *id != u32::MAX && !digits.starts_with('+'))
+}
+
+fn unknown(what: &str, name: &str) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::NotFound,
+        format!("no {what} is named \"{}\", and it is no number", name.escape_debug()),
+    )
+}
+
+/// Repeats a call that a signal interrupted.
+fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn a_poll_does_not_return_before_its_time() {
+        let wake = Wake::new().expect("a descriptor");
+        let limit = Instant::now() + Duration::from_micros(20_300);
+        assert_eq!(poll(&mut [Watch::new(wake.fd(), Interest::Read)], Some(limit)).expect("waits"), 0);
+        assert!(Instant::now() >= limit);
+        assert_eq!(millis(Duration::from_nanos(1)), 1);
+        assert_eq!(millis(Duration::from_millis(7)), 7);
+        assert_eq!(millis(Duration::ZERO), 0);
+        assert_eq!(millis(Duration::MAX), c_int::MAX);
+    }
+
+    #[test]
+    fn a_poll_tells_which_descriptor_is_ready_for_what() {
+        let (mut ours, theirs) = UnixStream::pair().expect("a pair");
+        let wake = Wake::new().expect("a descriptor");
+        ours.write_all(b"x").expect("fits");
+        let both = |stream| Watch::new(stream, Interest::Both);
+        let mut watches = [both(ours.as_fd()), both(theirs.as_fd()), Watch::new(wake.fd(), Interest::Read)];
+        assert_eq!(poll(&mut watches, None).expect("ready"), 2);
+        let found = watches.each_ref().map(|watch| (watch.is_readable(), watch.is_writable(), watch.is_ready()));
+        assert_eq!(found, [(false, true, true), (true, true, true), (false, false, false)]);
+        drop(theirs);
+        let mut end = [Watch::new(ours.as_fd(), Interest::Read)];
+        assert_eq!(poll(&mut end, None).expect("hung up"), 1);
+        assert!(end[0].is_readable());
+    }
+
+    #[test]
+    fn the_peer_of_a_socket_pair_is_this_process() {
+        let (ours, _theirs) = UnixStream::pair().expect("a pair");
+        let peer = peer_credentials(&ours).expect("the kernel knows");
+        assert_eq!(u32::try_from(peer.process), Ok(std::process::id()));
+    }
+
+    #[test]
+    fn users_and_groups_are_found_by_name_or_number() {
+        assert_eq!(user_id("root").expect("always there"), 0);
+        assert_eq!(group_id("root").expect("always there"), 0);
+        assert_eq!(user_id("4294900000").expect("a number"), 4_294_900_000);
+        assert_eq!(group_id("4294900000").expect("a number"), 4_294_900_000);
+        for name in ["", "no such user", "-1", "+1", "4294967295", "4294967296", "ro\0ot"] {
+            assert_eq!(user_id(name).expect_err(name).kind(), io::ErrorKind::NotFound);
+            assert_eq!(group_id(name).expect_err(name).kind(), io::ErrorKind::NotFound);
+        }
+    }
+
+    #[test]
+    fn an_entry_longer_than_the_first_buffer_is_found_and_an_endless_one_is_an_error() {
+        let long = account("x", |_, buffer| if buffer.len() < 10_000 { (libc::ERANGE, None) } else { (0, Some(7)) });
+        assert_eq!(long.expect("found"), Some(7));
+        let endless = account("x", |_, _| (libc::ERANGE, None));
+        assert_eq!(endless.expect_err("too long").raw_os_error(), Some(libc::ERANGE));
+    }
+
+    #[test]
+    fn the_resolver_tells_no_such_name_from_no_answer() {
+        for code in [libc::EAI_NONAME, libc::EAI_NODATA, EAI_ADDRFAMILY] {
+            assert!(matches!(resolve_error(code), ResolveError::NoSuchHost(_)), "{code}");
+        }
+        for code in [libc::EAI_AGAIN, libc::EAI_FAIL, libc::EAI_MEMORY, libc::EAI_SYSTEM] {
+            assert!(matches!(resolve_error(code), ResolveError::Failed(_)), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_literal_resolves_to_itself_once() {
+        for (host, expected) in [("192.0.2.9", "192.0.2.9:25"), ("2001:db8::9", "[2001:db8::9]:25")] {
+            assert_eq!(resolve(host, 25).expect("a literal"), [expected.parse().expect("an address")]);
+        }
     }
 }
