@@ -11,12 +11,11 @@ use super::session::{Patience, Session};
 use super::wire::Stop;
 use crate::config::Config;
 use crate::mail::NextHop;
-use crate::net::sys;
+use crate::net::{self, Interest, Watch};
 use crate::sync::{Condvar, Mutex};
 use std::fmt;
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::os::fd::AsRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -158,15 +157,14 @@ impl Drop for Place {
 }
 
 fn accept_all<D: Delivery>(host: &Host<D>, listeners: &[Listener]) {
-    let interest = |fd: i32| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
-    let mut fds: Vec<_> = listeners.iter().map(|one| interest(one.fd().as_raw_fd())).collect();
-    fds.push(interest(host.stop.wake().fd().as_raw_fd()));
+    let fds = listeners.iter().map(Listener::fd).chain([host.stop.wake().fd()]);
+    let mut watches: Vec<_> = fds.map(|fd| Watch::new(fd, Interest::Read)).collect();
     while !host.stop.is_requested() {
-        if let Err(error) = sys::poll(&mut fds, None) {
+        if let Err(error) = net::poll(&mut watches, None) {
             log::error!("cannot wait for LMTP clients: {error}");
             return;
         }
-        let ready = listeners.iter().zip(&fds).filter(|(_, fd)| fd.revents != 0);
+        let ready = listeners.iter().zip(&watches).filter(|(_, watch)| watch.is_ready());
         for (one, _) in ready {
             if let Err(error) = accept(host, one) {
                 log::warn!("cannot accept an LMTP client: {error}");
@@ -178,9 +176,9 @@ fn accept_all<D: Delivery>(host: &Host<D>, listeners: &[Listener]) {
 
 /// Waits a little, unless the door closes.
 fn pause(stop: &Stop) {
-    let fd = stop.wake().fd().as_raw_fd();
+    let mut watches = [Watch::new(stop.wake().fd(), Interest::Read)];
     // The only failure is a lack of memory, and then the next accept says so.
-    let _ = sys::poll(&mut [libc::pollfd { fd, events: libc::POLLIN, revents: 0 }], Some(EXHAUSTED_PAUSE));
+    let _ = net::poll(&mut watches, Some(Instant::now() + EXHAUSTED_PAUSE));
 }
 
 fn accept<D: Delivery>(host: &Host<D>, listener: &Listener) -> io::Result<()> {

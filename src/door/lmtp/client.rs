@@ -3,20 +3,20 @@
 //! Everything that waits on a client waits in `poll(2)` beside something else (shutdown, a report), so this is all a session
 //! needs: read, write, and look. No SMTP here.
 
-use crate::net::sys;
+use crate::net::{self, Interest, Watch};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What there is to see on a client.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Seen {
-    /// A read would not wait: there are bytes, or the end.
+    /// A read would not wait: there are bytes, or the end. Only told to who wants bytes.
     pub readable: bool,
-    /// The client has closed its end, though bytes may be left to read.
+    /// The client has closed its end, though bytes may be left to read. Only told to who wants no bytes.
     pub gone: bool,
     /// The other descriptor is readable.
     pub other: bool,
@@ -30,7 +30,7 @@ pub trait Client: Send {
     /// Bytes to the client, all of them.
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()>;
 
-    /// Waits until there is something to see: bytes (when `wants` them), the client's end, or `other` being readable. Nothing seen
+    /// Waits until there is something to see: bytes or the end when `wants`, else only the end; or `other` being readable. Nothing seen
     /// means that `patience` ran out (`None`: it never does).
     fn look(&self, wants: bool, other: BorrowedFd<'_>, patience: Option<Duration>) -> io::Result<Seen>;
 }
@@ -94,13 +94,9 @@ impl Client for Stdio {
 }
 
 fn look(client: BorrowedFd<'_>, wants: bool, other: BorrowedFd<'_>, patience: Option<Duration>) -> io::Result<Seen> {
-    let events = libc::POLLRDHUP | if wants { libc::POLLIN } else { 0 };
-    let mut fds = [
-        libc::pollfd { fd: client.as_raw_fd(), events, revents: 0 },
-        libc::pollfd { fd: other.as_raw_fd(), events: libc::POLLIN, revents: 0 },
-    ];
-    sys::poll(&mut fds, patience)?;
-    let ended = libc::POLLRDHUP | libc::POLLHUP | libc::POLLERR | libc::POLLNVAL;
-    let gone = fds[0].revents & ended != 0;
-    Ok(Seen { readable: fds[0].revents & libc::POLLIN != 0 || gone, gone, other: fds[1].revents != 0 })
+    let interest = if wants { Interest::Read } else { Interest::End };
+    let mut watches = [Watch::new(client, interest), Watch::new(other, Interest::Read)];
+    net::poll(&mut watches, patience.map(|patience| Instant::now() + patience))?;
+    let ready = watches[0].is_ready();
+    Ok(Seen { readable: ready && wants, gone: ready && !wants, other: watches[1].is_ready() })
 }

@@ -6,7 +6,7 @@
 
 use crate::config::{Config, Listen};
 use crate::mail::NextHop;
-use crate::net::sys;
+use crate::net;
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
@@ -46,14 +46,6 @@ pub enum DoorError {
     /// Something that is no socket has the name.
     #[error("{0} is there and is no socket; it was left alone, remove it if it is not needed")]
     NotASocket(PathBuf),
-    /// `socket_owner` or `socket_group` names nobody.
-    #[error("{key} = \"{name}\" in [listen]: there is none of that name")]
-    UnknownName {
-        /// The key of the configuration.
-        key: &'static str,
-        /// Its value.
-        name: String,
-    },
     /// A call to the system failed.
     #[error("cannot {action} {what}: {source}")]
     System {
@@ -99,12 +91,11 @@ pub(super) fn open(config: &Config) -> Result<Vec<Listener>, DoorError> {
     }
     let mut listeners = Vec::new();
     if !config.next_hops.is_empty() {
-        let directory = listen.runtime_directory.join("nh");
         make_directory(&listen.runtime_directory)?;
-        make_directory(&directory)?;
+        make_directory(&listen.runtime_directory.join("nh"))?;
         let owner = owner(listen)?;
         for next_hop in config.next_hops.keys() {
-            listeners.push(open_unix(&directory, next_hop, listen.socket_mode, owner)?);
+            listeners.push(open_unix(listen, next_hop, owner)?);
         }
     }
     for address in &listen.lmtp {
@@ -122,9 +113,9 @@ fn open_tcp(address: SocketAddr) -> Result<Listener, DoorError> {
 
 /// Made under another name and moved, so that no client meets it before mode and owner are set; the move also
 /// replaces a stale one.
-fn open_unix(directory: &Path, next_hop: &NextHop, mode: u32, owner: Owner) -> Result<Listener, DoorError> {
-    let path = directory.join(next_hop.as_str());
-    let draft = directory.join(format!(".{}", std::process::id()));
+fn open_unix(listen: &Listen, next_hop: &NextHop, owner: Owner) -> Result<Listener, DoorError> {
+    let path = listen.socket_path(next_hop);
+    let draft = path.with_file_name(format!(".{}", std::process::id()));
     let octets = path.as_os_str().as_bytes().len().max(draft.as_os_str().as_bytes().len());
     if octets > MAX_PATH {
         return Err(DoorError::PathTooLong { next_hop: next_hop.clone(), path, octets });
@@ -139,7 +130,7 @@ fn open_unix(directory: &Path, next_hop: &NextHop, mode: u32, owner: Owner) -> R
     let prepared = (|| {
         socket.set_nonblocking(true).map_err(system("listen on"))?;
         chown(&draft, owner.user, owner.group).map_err(system("set the owner of"))?;
-        fs::set_permissions(&draft, Permissions::from_mode(mode)).map_err(system("set the mode of"))?;
+        fs::set_permissions(&draft, Permissions::from_mode(listen.socket_mode)).map_err(system("set the mode of"))?;
         let found = fs::symlink_metadata(&draft).map_err(system("look at"))?;
         fs::rename(&draft, &path).map_err(system("make"))?;
         Ok(SocketFile { path: path.clone(), device: found.dev(), inode: found.ino() })
@@ -196,16 +187,13 @@ struct Owner {
 }
 
 fn owner(listen: &Listen) -> Result<Owner, DoorError> {
-    let find = |key: &'static str, name: &Option<String>, look: fn(&str) -> io::Result<Option<u32>>| {
-        let Some(name) = name else { return Ok(None) };
-        match look(name).map_err(DoorError::system("look up", format!("{key} \"{name}\"")))? {
-            Some(id) => Ok(Some(id)),
-            None => Err(DoorError::UnknownName { key, name: name.clone() }),
-        }
+    let find = |key: &str, name: &Option<String>, look_up: fn(&str) -> io::Result<u32>| {
+        let what = || format!("the {key} \"{}\" of [listen]", name.as_deref().unwrap_or_default());
+        name.as_deref().map(look_up).transpose().map_err(DoorError::system("look up", what()))
     };
     Ok(Owner {
-        user: find("socket_owner", &listen.socket_owner, sys::user_id)?,
-        group: find("socket_group", &listen.socket_group, sys::group_id)?,
+        user: find("socket_owner", &listen.socket_owner, net::user_id)?,
+        group: find("socket_group", &listen.socket_group, net::group_id)?,
     })
 }
 

@@ -166,10 +166,7 @@ impl<C: Client> Wire<C> {
     pub(super) fn watch(&mut self, wake: &Wake, patience: Option<Duration>) -> Result<(), End> {
         loop {
             let seen = self.look(self.has_space(), wake, patience)?;
-            if seen.gone {
-                return Err(End::Gone);
-            }
-            if seen.readable && self.read()? == 0 {
+            if seen.gone || (seen.readable && self.read()? == 0) {
                 return Err(End::Gone);
             }
             if seen.other || !seen.readable {
