@@ -81,13 +81,14 @@ pub(super) struct Wire<C> {
     stop: Stop,
     input: Vec<u8>,
     start: usize,
+    end: usize,
     skipping: bool,
     output: Vec<u8>,
 }
 
 impl<C: Client> Wire<C> {
     pub(super) fn new(client: C, stop: Stop) -> Wire<C> {
-        Wire { client, stop, input: Vec::new(), start: 0, skipping: false, output: Vec::new() }
+        Wire { client, stop, input: Vec::new(), start: 0, end: 0, skipping: false, output: Vec::new() }
     }
 
     /// Whether the door is being closed.
@@ -97,17 +98,13 @@ impl<C: Client> Wire<C> {
 
     /// Bytes that were read and not used.
     pub(super) fn buffered(&self) -> &[u8] {
-        &self.input[self.start..]
+        &self.input[self.start..self.end]
     }
 
     /// Marks buffered bytes as used.
     pub(super) fn consume(&mut self, octets: usize) {
         self.start += octets;
-        debug_assert!(self.start <= self.input.len());
-        if self.start >= self.input.len() {
-            self.input.clear();
-            self.start = 0;
-        }
+        debug_assert!(self.start <= self.end);
     }
 
     /// The next command line, if all of it is buffered.
@@ -211,16 +208,23 @@ impl<C: Client> Wire<C> {
         self.client.look(wants, other.fd(), patience).map_err(|_| End::Gone)
     }
 
+    /// Reads once behind what is held. The buffer begins small, for the many clients that only wait, and grows while a
+    /// client fills it.
     fn read(&mut self) -> Result<usize, End> {
-        self.input.drain(..std::mem::take(&mut self.start));
-        let held = self.input.len();
-        self.input.resize(INPUT_BOUND.max(held + 1), 0);
-        let got = self.client.read(&mut self.input[held..]);
-        self.input.truncate(held + *got.as_ref().unwrap_or(&0));
-        match got {
-            Ok(octets) => Ok(octets),
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => self.read(),
-            Err(_) => Err(End::Gone),
+        self.input.copy_within(self.start..self.end, 0);
+        self.end -= std::mem::take(&mut self.start);
+        if self.end == self.input.len() {
+            self.input.resize((self.end * 2).clamp(MAX_LINE, INPUT_BOUND), 0);
+        }
+        loop {
+            match self.client.read(&mut self.input[self.end..]) {
+                Ok(octets) => {
+                    self.end += octets;
+                    return Ok(octets);
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(_) => return Err(End::Gone),
+            }
         }
     }
 }
