@@ -7,7 +7,7 @@ use super::parameter::{self, MailParameters};
 use crate::mail::{Address, Recipient};
 
 /// The longest queue id that is believed.
-pub(super) const MAX_QUEUE_ID: usize = 64;
+pub const MAX_QUEUE_ID: usize = 64;
 
 /// A command that can be obeyed.
 #[derive(Debug, PartialEq, Eq)]
@@ -160,7 +160,7 @@ fn forward(argument: &str) -> Result<Command, Refusal> {
 }
 
 /// Whether a text may stand in a log line as a queue id. Postfix writes `[UNAVAILABLE]` for none.
-pub(super) fn is_queue_id(text: &str) -> bool {
+pub fn is_queue_id(text: &str) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
     !text.is_empty() && text.len() <= MAX_QUEUE_ID && text.bytes().all(plain)
 }

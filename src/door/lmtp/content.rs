@@ -6,6 +6,7 @@ use super::handover;
 use super::intake::{self, Intake};
 use super::session::{Session, size_limit};
 use super::trace;
+use super::transaction::Chunks;
 use super::wire::End;
 use crate::mail::NextHop;
 
@@ -47,7 +48,7 @@ impl<D: Delivery, C: Client> Session<'_, D, C> {
     }
 
     /// What this transaction's chunks go into; `None` when there is no recipient for them.
-    fn chunks(&mut self, octets: u64) -> Result<Option<(Intake, Vec<D::Room>)>, End> {
+    fn chunks(&mut self, octets: u64) -> Result<Option<Chunks<D::Room>>, End> {
         match &mut self.transaction {
             Some(transaction) if transaction.accepted.is_empty() => Ok(None),
             Some(transaction) => match transaction.chunks.take() {
@@ -59,7 +60,7 @@ impl<D: Delivery, C: Client> Session<'_, D, C> {
     }
 
     /// Waits for room for the message; without it, the intake is one that refuses.
-    fn open_intake(&mut self, octets: u64) -> Result<(Intake, Vec<D::Room>), End> {
+    fn open_intake(&mut self, octets: u64) -> Result<Chunks<D::Room>, End> {
         let (Some(transaction), Some(offers)) = (&self.transaction, &self.offers) else {
             return Ok((Intake::refused(Reply::new(503, 5, 1, "no transaction")), Vec::new()));
         };

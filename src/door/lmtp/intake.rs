@@ -46,7 +46,7 @@ impl Intake {
 }
 
 /// The rules for a content that goes to all of these next hops: the strictest of each.
-pub(super) fn rules(config: &Config, next_hops: &[NextHop], size_limit: u64) -> ContentRules {
+pub(in crate::door) fn rules(config: &Config, next_hops: &[NextHop], size_limit: u64) -> ContentRules {
     let settings: Vec<_> = next_hops.iter().map(|hop| config.settings(hop)).collect();
     ContentRules {
         normalise_newlines: settings.iter().all(|s| s.normalise_newlines),

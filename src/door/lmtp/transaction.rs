@@ -6,6 +6,9 @@ use super::intake::Intake;
 use super::parameter::MailParameters;
 use crate::mail::{Address, Content, Envelope, Message, NextHop};
 
+/// Content on its way in, and the room that it has.
+pub(super) type Chunks<R> = (Intake, Vec<R>);
+
 /// A transaction that MAIL opened.
 pub(super) struct Transaction<R> {
     pub sender: Address,
@@ -13,7 +16,7 @@ pub(super) struct Transaction<R> {
     pub accepted: Vec<Accepted>,
     /// Recipients before this one have their reply; the others wait in the session.
     pub decided: usize,
-    pub chunks: Option<(Intake, Vec<R>)>,
+    pub chunks: Option<Chunks<R>>,
 }
 
 impl<R> Transaction<R> {
