@@ -188,6 +188,7 @@ mod tests {
 
     /// Whether the stream is connected to this listener, in blocking mode.
     fn talks(listener: &TcpListener, mut dialled: Dialled) {
+        assert_eq!(dialled.address, listener.local_addr().expect("bound"));
         let (mut server, from) = listener.accept().expect("connected");
         assert_eq!(from, dialled.stream.local_addr().expect("connected"));
         let writer = thread::spawn(move || server.write_all(b"220"));
@@ -199,7 +200,6 @@ mod tests {
     fn an_address_literal_is_dialled() {
         let (listener, address) = listener();
         let dialled = dial(&Target { host: "127.0.0.1", port: address.port() }, &DialOptions::new(LONG)).expect("up");
-        assert_eq!(dialled.address, address);
         talks(&listener, dialled);
     }
 
@@ -207,7 +207,6 @@ mod tests {
     fn a_host_name_is_looked_up_and_dialled() {
         let (listener, address) = listener();
         let dialled = dial(&Target { host: "localhost", port: address.port() }, &DialOptions::new(LONG)).expect("up");
-        assert_eq!(dialled.address, address);
         talks(&listener, dialled);
     }
 
