@@ -1,6 +1,7 @@
 //! pipelane
 pub mod config;
 pub mod conn;
+pub mod door;
 pub mod engine;
 pub mod lane;
 pub mod mail;

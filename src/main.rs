@@ -19,12 +19,26 @@ enum Command {
     Check(cli::check::CheckArgs),
     Demo(cli::demo::DemoArgs),
     Sink(cli::sink::SinkArgs),
+    /// Run the resident engine: take messages by LMTP and deliver them.
+    Serve(cli::serve::ServeArgs),
+    /// Deliver one message from standard input, for an MTA that runs a command.
+    Deliver(cli::deliver::DeliverArgs),
 }
 
 fn main() -> ExitCode {
-    match Arguments::parse().command {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        // An MTA reads the end of `deliver`; help is asked for by people.
+        Err(error) if error.use_stderr() && std::env::args_os().nth(1).is_some_and(|verb| verb == "deliver") => {
+            return cli::deliver::run_usage(&error);
+        }
+        Err(error) => error.exit(),
+    };
+    match arguments.command {
         Command::Check(arguments) => cli::check::run(arguments),
         Command::Demo(arguments) => cli::demo::run(arguments),
         Command::Sink(arguments) => cli::sink::run(arguments),
+        Command::Serve(arguments) => cli::serve::run(arguments),
+        Command::Deliver(arguments) => cli::deliver::run(arguments),
     }
 }

@@ -67,6 +67,8 @@ pub enum Interest {
     Write,
     /// Either.
     Both,
+    /// Only that the other side has closed, also while bytes of it are unread.
+    End,
 }
 
 /// One descriptor to wait for, and after [`poll`] what was found.
@@ -84,6 +86,7 @@ impl<'fd> Watch<'fd> {
             Interest::Read => libc::POLLIN,
             Interest::Write => libc::POLLOUT,
             Interest::Both => libc::POLLIN | libc::POLLOUT,
+            Interest::End => libc::POLLRDHUP,
         };
         Watch { raw: libc::pollfd { fd: fd.as_raw_fd(), events, revents: 0 }, fd: PhantomData }
     }

@@ -1,0 +1,123 @@
+//! `pipelane serve`: the resident engine behind its LMTP door, or one LMTP client on the standard streams.
+//!
+//! The first SIGTERM or SIGINT drains: no new client, no new message, what is on the wire may finish for up to `drain` of `[limits]`, the
+//! rest is deferred, status 0. A second one ends at once. Nothing is lost either way: the MTA keeps what was not acknowledged.
+//! Told to by systemd (NOTIFY_SOCKET), it says when it is ready and when it stops.
+
+use super::signals::Signals;
+use clap::Args;
+use pipelane::config::{Config, DEFAULT_FILE};
+use pipelane::door::lmtp::{LmtpDoor, Patience, Stdio, Stop, serve_client};
+use pipelane::door::pipe::sysexits::EX_CONFIG;
+use pipelane::engine::Engine;
+use pipelane::mail::NextHop;
+use std::io::Write as _;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+/// How long clients that were answered may take to leave.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// The command line of `pipelane serve`.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// The configuration file.
+    #[arg(short, long, value_name = "FILE", default_value = DEFAULT_FILE)]
+    config: PathBuf,
+    /// Serve one LMTP client on standard input and output, and end with it.
+    #[arg(long, requires = "next_hop")]
+    stdio: bool,
+    /// Where that client's messages go.
+    #[arg(long, value_name = "NEXTHOP", requires = "stdio")]
+    next_hop: Option<NextHop>,
+}
+
+/// Serves until a signal, or until the client on the standard streams is done.
+pub fn run(arguments: ServeArgs) -> ExitCode {
+    let environment = env_logger::Env::default().filter_or("PIPELANE_LOG", "info");
+    env_logger::Builder::from_env(environment).init();
+    let config = match Config::load(&arguments.config) {
+        Ok(config) => config,
+        Err(errors) => {
+            // Nobody is left to tell when standard error is gone.
+            let _ = writeln!(std::io::stderr(), "{errors}");
+            return ExitCode::from(EX_CONFIG);
+        }
+    };
+    let served = match arguments.next_hop {
+        Some(next_hop) => serve_stdio(config, next_hop),
+        None => serve(config),
+    };
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            log::error!("{why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(config: Config) -> Result<(), String> {
+    let mut signals = Signals::catch().map_err(|e| format!("cannot catch signals: {e}"))?;
+    let engine = Engine::new(Arc::new(config.clone()));
+    let mut door = LmtpDoor::start(Arc::clone(&engine), &config).map_err(|e| e.to_string())?;
+    log::info!("ready: {} next hops, {} TCP listeners", config.next_hops.len(), config.listen.lmtp.len());
+    notify("READY=1");
+    signals.wait();
+    log::info!("stopping; what is on the wire has up to {} s", config.limits.drain.as_secs());
+    notify("STOPPING=1");
+    end_at_next(signals);
+    door.stop();
+    engine.drain();
+    if !door.wait(FAREWELL) {
+        log::warn!("{} clients did not leave", door.clients());
+    }
+    log::info!("stopped");
+    Ok(())
+}
+
+fn serve_stdio(config: Config, next_hop: NextHop) -> Result<(), String> {
+    let failed = |what: &'static str| move |error: std::io::Error| format!("cannot {what}: {error}");
+    let mut signals = Signals::catch().map_err(failed("catch signals"))?;
+    let client = Stdio::new().map_err(failed("use the standard streams"))?;
+    let stop = Stop::new().map_err(failed("open an eventfd"))?;
+    let engine = Engine::new(Arc::new(config));
+    let (draining, stopping) = (Arc::clone(&engine), stop.clone());
+    // Not joined: without a signal it waits for ever.
+    thread::spawn(move || {
+        signals.wait();
+        end_at_next(signals);
+        stopping.request();
+        draining.drain();
+    });
+    serve_client(&*engine, Some(next_hop), Patience::default(), client, stop).map_err(failed("serve the client"))?;
+    engine.drain();
+    Ok(())
+}
+
+/// From now on the next signal ends the process.
+fn end_at_next(mut signals: Signals) {
+    thread::spawn(move || {
+        signals.wait();
+        log::warn!("ended by a second signal");
+        std::process::exit(1);
+    });
+}
+
+/// Tells systemd how it is, as sd_notify(3) does. Its failure hinders nothing.
+fn notify(state: &str) {
+    let Ok(path) = std::env::var("NOTIFY_SOCKET") else { return };
+    let address = match path.strip_prefix('@') {
+        Some(name) => SocketAddr::from_abstract_name(name),
+        None => SocketAddr::from_pathname(&path),
+    };
+    let sent = UnixDatagram::unbound().and_then(|socket| socket.send_to_addr(state.as_bytes(), &address?));
+    if let Err(error) = sent {
+        log::warn!("cannot notify {path}: {error}");
+    }
+}

@@ -1,0 +1,172 @@
+//! The parameters of MAIL and RCPT: SIZE (RFC 1870), BODY (RFC 6152), SMTPUTF8 (RFC 6531), RET, ENVID, NOTIFY and ORCPT (RFC 3461,
+//! RFC 6533), each allowed once, in any case of letters.
+
+use super::super::Reply;
+use crate::mail::{Address, Body, Parameter, Recipient, Return};
+use std::fmt::Write;
+
+/// The longest ENVID before it was xtext-encoded (RFC 3461 4.4).
+const MAX_ENVELOPE_ID: usize = 100;
+
+/// What stood behind the reverse-path.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct MailParameters {
+    pub size: Option<u64>,
+    pub body: Body,
+    pub smtputf8: bool,
+    pub ret: Option<Return>,
+    pub envelope_id: Option<Parameter>,
+}
+
+/// The parameters of MAIL.
+pub(super) fn mail(words: &str) -> Result<MailParameters, Reply> {
+    const KNOWN: [&str; 5] = ["SIZE", "BODY", "SMTPUTF8", "RET", "ENVID"];
+    let mut parameters = MailParameters::default();
+    each(words, &KNOWN, |key, value| match (key, value) {
+        ("SIZE", Some(value)) => number(value).map(|size| parameters.size = Some(size)),
+        ("BODY", Some(value)) => body(value).map(|body| parameters.body = body),
+        ("SMTPUTF8", None) => {
+            parameters.smtputf8 = true;
+            Some(())
+        }
+        ("RET", Some(value)) => ret(value).map(|ret| parameters.ret = Some(ret)),
+        ("ENVID", Some(value)) => {
+            from_xtext(value).filter(|id| id.len() <= MAX_ENVELOPE_ID)?;
+            Parameter::parse(value).ok().map(|id| parameters.envelope_id = Some(id))
+        }
+        _ => None,
+    })?;
+    Ok(parameters)
+}
+
+/// The parameters of RCPT, with the address they belong to.
+pub(super) fn rcpt(address: Address, words: &str) -> Result<Recipient, Reply> {
+    let mut recipient = Recipient::new(address);
+    each(words, &["NOTIFY", "ORCPT"], |key, value| match (key, value) {
+        ("NOTIFY", Some(value)) => notify(value).map(|notify| recipient.notify = Some(notify)),
+        ("ORCPT", Some(value)) => original(value).map(|original| recipient.original = Some(original)),
+        _ => None,
+    })?;
+    Ok(recipient)
+}
+
+/// Gives each `KEY[=value]` to `take`, the key in upper case; `None` from there is a bad value.
+fn each(words: &str, known: &[&str], mut take: impl FnMut(&str, Option<&str>) -> Option<()>) -> Result<(), Reply> {
+    let mut seen = Vec::new();
+    for word in words.split(' ').filter(|word| !word.is_empty()) {
+        let (key, value) = word.split_once('=').map_or((word, None), |(key, value)| (key, Some(value)));
+        let key = key.to_ascii_uppercase();
+        if !known.contains(&key.as_str()) {
+            return Err(Reply::new(555, 5, 4, "a parameter is not known here"));
+        }
+        if seen.contains(&key) {
+            return Err(Reply::new(501, 5, 4, format!("{key} is given twice")));
+        }
+        take(&key, value).ok_or_else(|| Reply::new(501, 5, 4, format!("the value of {key} is wrong")))?;
+        seen.push(key);
+    }
+    Ok(())
+}
+
+fn body(value: &str) -> Option<Body> {
+    match value.to_ascii_uppercase().as_str() {
+        "7BIT" => Some(Body::SevenBit),
+        "8BITMIME" => Some(Body::EightBit),
+        _ => None,
+    }
+}
+
+fn ret(value: &str) -> Option<Return> {
+    match value.to_ascii_uppercase().as_str() {
+        "FULL" => Some(Return::Full),
+        "HDRS" => Some(Return::Headers),
+        _ => None,
+    }
+}
+
+/// NEVER alone, or some of the others, each once.
+fn notify(value: &str) -> Option<Parameter> {
+    let value = value.to_ascii_uppercase();
+    let words: Vec<&str> = value.split(',').collect();
+    let distinct = words.iter().enumerate().all(|(at, word)| !words[..at].contains(word));
+    let list = words.iter().all(|word| ["SUCCESS", "FAILURE", "DELAY"].contains(word));
+    (value == "NEVER" || (list && distinct)).then(|| Parameter::parse(&value).ok())?
+}
+
+/// `type;address`. An address beyond ASCII, which a client may write as it is when it gave SMTPUTF8, is put in the form
+/// of RFC 6533 3 that every server with DSN can be given.
+fn original(value: &str) -> Option<Parameter> {
+    let (kind, address) = value.split_once(';')?;
+    if kind.is_empty() || address.is_empty() {
+        return None;
+    }
+    if address.is_ascii() {
+        return Parameter::parse(value).ok();
+    }
+    if !kind.eq_ignore_ascii_case("utf-8") {
+        return None;
+    }
+    let mut ascii = format!("{kind};");
+    for letter in address.chars() {
+        match letter.is_ascii() {
+            true => ascii.push(letter),
+            false => write!(ascii, "\\x{{{:X}}}", u32::from(letter)).ok()?,
+        }
+    }
+    Parameter::parse(&ascii).ok()
+}
+
+/// Decimal digits and nothing else, at most 20.
+pub(super) fn number(text: &str) -> Option<u64> {
+    let plain = (1..=20).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+    plain.then(|| text.parse().ok())?
+}
+
+/// What an xtext (RFC 3461 4) stands for, `None` when it is none or not UTF-8.
+pub(super) fn from_xtext(text: &str) -> Option<String> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, tail)) = rest.split_first() {
+        rest = tail;
+        if first != b'+' {
+            out.push(first);
+            continue;
+        }
+        let hex = std::str::from_utf8(rest.get(..2)?).ok()?;
+        if !hex.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return None;
+        }
+        out.push(u8::from_str_radix(hex, 16).ok()?);
+        rest = &rest[2..];
+    }
+    String::from_utf8(out).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_original_recipient_beyond_ascii_is_made_ascii() {
+        let address = || Address::parse("a@x").expect("plain");
+        let orcpt = |words| rcpt(address(), words).map(|r| r.original.map(|p| p.to_string()));
+        assert_eq!(orcpt(" ORCPT=utf-8;d\u{e9}@x"), Ok(Some("utf-8;d\\x{E9}@x".into())));
+        assert_eq!(orcpt(" ORCPT=rfc822;a+2Bb@x"), Ok(Some("rfc822;a+2Bb@x".into())));
+        assert_eq!(orcpt(" ORCPT=rfc822;d\u{e9}@x").expect_err("not rfc822").code, 501);
+    }
+
+    #[test]
+    fn xtext_is_decoded_or_refused() {
+        assert_eq!(from_xtext("a+2Bb+3D"), Some("a+b=".into()));
+        for text in ["+", "+4", "+4g", "+-1", "+ff"] {
+            assert_eq!(from_xtext(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_envelope_id_is_bounded_when_decoded() {
+        let words = |n: usize| format!(" ENVID={}", "+41".repeat(n));
+        assert!(mail(&words(MAX_ENVELOPE_ID)).is_ok());
+        assert_eq!(mail(&words(MAX_ENVELOPE_ID + 1)).expect_err("too long").code, 501);
+    }
+}
