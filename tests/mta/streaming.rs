@@ -1,0 +1,64 @@
+//! Five hundred messages at a concurrency of 100, over one connection.
+
+use crate::log::Mark;
+use crate::mail::Mail;
+use crate::needs::{Need, announce, met};
+use crate::pipelane::Pipelane;
+use crate::place::wait;
+use crate::postfix::{Postfix, Setup};
+use std::time::Duration;
+
+const LIMIT: Duration = Duration::from_secs(240);
+const MESSAGES: usize = 500;
+
+/// Sends them all at once; returns the receiving side's connections: opened, and what each carried.
+fn stream(name: &str, settings: &str) -> (usize, Vec<crate::log::Session>) {
+    let receiving = Postfix::receiving();
+    let mut pipelane = Pipelane::serve(&receiving.next_hop(), settings);
+    let sending = Postfix::start(Setup::sending(&pipelane.transport()).held());
+    let mails = Mail::series(name, MESSAGES, 2000);
+    sending.submit(&mails);
+    sending.wait_queued(MESSAGES);
+    let mark = receiving.log().mark();
+    sending.release();
+    sending.drain(LIMIT);
+    receiving.wait_stored(MESSAGES, LIMIT);
+    receiving.maildir().tally(&mails).assert_exactly_once();
+    let verdicts = sending.log().verdicts(Mark::default());
+    let by_lanes = verdicts.iter().filter(|one| one.service == "postfix/lanes/lmtp");
+    assert_eq!(
+        by_lanes.filter(|one| one.status == "sent").count(),
+        MESSAGES,
+        "one result for each\n{}",
+        sending.trouble()
+    );
+    // It says QUIT, so that the server logs what each connection carried.
+    assert!(pipelane.terminate(LIMIT).success(), "{}", pipelane.trouble());
+    let log = receiving.log();
+    let ended = || log.sessions(mark).len() >= log.connects(mark);
+    wait("the connections to end", LIMIT, || receiving.trouble(), || ended().then_some(()));
+    (log.connects(mark), log.sessions(mark))
+}
+
+#[test]
+fn a_trusted_server_gets_500_messages_over_one_streamed_connection() {
+    if !met(&[Need::Postfix]) {
+        return;
+    }
+    let (connects, sessions) = stream("trusted", "trust = \"stream\"\nwindow_messages = 64");
+    assert_eq!(connects, 1, "{sessions:?}");
+    assert_eq!(sessions[0].mail, MESSAGES, "{sessions:?}");
+    assert_eq!(sessions[0].bdat, MESSAGES, "streaming is by BDAT: {sessions:?}");
+}
+
+#[test]
+fn a_server_that_must_earn_its_trust_gets_500_messages_each_once() {
+    if !met(&[Need::Postfix]) {
+        return;
+    }
+    let (connects, sessions) = stream("learned", "trust = \"learned\"\nwindow_messages = 64");
+    assert_eq!(sessions.iter().map(|one| one.mail).sum::<usize>(), MESSAGES, "{sessions:?}");
+    let (bdat, data) = sessions.iter().fold((0, 0), |sum, one| (sum.0 + one.bdat, sum.1 + one.data));
+    announce(&format!("learned: {connects} connections, {bdat} BDAT, {data} DATA for {MESSAGES} messages"));
+    assert!(bdat > MESSAGES / 2, "an honest server was not found to be one: {sessions:?}");
+}
