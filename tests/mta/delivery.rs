@@ -32,7 +32,7 @@ fn deliver_to(count: usize) {
     let verdicts = sending.log().verdicts(Mark::default());
     assert!(verdicts.iter().all(|one| one.status == "sent" && one.service == "postfix/lanes/lmtp"), "{verdicts:?}");
     assert_eq!(verdicts.len(), count, "one result for each recipient");
-    receiving.wait_stored(count, LIMIT);
+    receiving.drain(LIMIT);
     receiving.maildir().tally(&[mail]).assert_exactly_once();
     assert_eq!(receiving.log().accepted(mark), 1, "all recipients share one copy");
 }
@@ -65,7 +65,7 @@ fn sizes_from_one_octet_to_50_mb_arrive_byte_for_byte() {
     let mails = [1, 1000, 100_000, 1_048_577, 50_000_000].map(sized);
     sending.submit(&mails);
     sending.drain(LIMIT);
-    receiving.wait_stored(mails.len(), LIMIT);
+    receiving.drain(LIMIT);
     receiving.maildir().tally(&mails).assert_exactly_once();
 }
 
@@ -93,8 +93,9 @@ fn awkward_bodies_arrive_byte_for_byte() {
     let local: Vec<u8> = unended.content.iter().copied().filter(|octet| *octet != b'\r').collect();
     sending.sendmail("sender@client.test", "unended@example.test", &local[..local.len() - 1]);
     let all: Vec<Mail> = mails.into_iter().chain([unended]).collect();
-    receiving.wait_stored(all.len(), LIMIT);
+    sending.wait_verdicts(Mark::default(), all.len(), LIMIT);
     sending.drain(LIMIT);
+    receiving.drain(LIMIT);
     receiving.maildir().tally(&all).assert_exactly_once();
 }
 

@@ -45,7 +45,7 @@ fn check(receiving: &Postfix, sending: &Postfix) {
     assert!(refused.text.contains("no such mailbox here"), "{refused:?}");
     assert_eq!((busy.status.as_str(), busy.dsn.as_str()), ("deferred", "4.2.0"), "{busy:?}");
     assert!(busy.text.contains("mailbox is busy"), "{busy:?}");
-    receiving.wait_stored(4, LIMIT);
+    receiving.drain(LIMIT);
     receiving.maildir().tally(&mails).assert_exactly_once();
 }
 

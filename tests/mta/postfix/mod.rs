@@ -144,7 +144,7 @@ impl Postfix {
         assert!(child.wait().expect("sendmail(1) ends").success(), "sendmail(1) failed\n{}", self.trouble());
     }
 
-    /// The ids of the messages in the queue.
+    /// How many messages are in the queue.
     pub fn queued(&self) -> usize {
         run(&mut self.command("postqueue", &["-j"])).lines().count()
     }
@@ -167,7 +167,8 @@ impl Postfix {
         run(&mut self.command("postqueue", &["-f"]));
     }
 
-    /// Waits until the queue is empty; what was deferred meanwhile is tried again every few seconds.
+    /// Waits until the queue is empty: everything that this instance took is delivered. What was deferred meanwhile is
+    /// tried again every few seconds.
     pub fn drain(&self, limit: Duration) {
         let mut flushed = Instant::now();
         let probe = || {
@@ -175,7 +176,8 @@ impl Postfix {
                 self.flush();
                 flushed = Instant::now();
             }
-            (self.queued() == 0).then_some(())
+            // Twice: one look can miss a message that moves from one queue directory to another.
+            (self.queued() == 0 && self.queued() == 0).then_some(())
         };
         wait("an empty queue", limit, || format!("{} still queued\n{}", self.queued(), self.trouble()), probe);
     }
@@ -186,12 +188,6 @@ impl Postfix {
             || self.log().verdicts(since).into_iter().filter(|one| one.to.ends_with(DOMAIN)).collect::<Vec<_>>();
         let diagnose = || format!("{} are there\n{}", known().len(), self.trouble());
         wait(&format!("{count} results"), limit, diagnose, || Some(known()).filter(|found| found.len() >= count))
-    }
-
-    /// Waits until so many messages are stored and none is on its way any more.
-    pub fn wait_stored(&self, count: usize, limit: Duration) {
-        self.maildir().wait_for(count, limit, || self.trouble());
-        self.drain(limit);
     }
 
     /// The end of the log, for a person.

@@ -4,10 +4,12 @@ read -r word || word=remove
 master=$(tr -d ' ' <"$1/queue/pid/master.pid")
 postfix -c "$1/etc" stop >"$1/stopped" 2>&1
 if [ -n "$master" ]; then
-    for second in 1 2 3 4 5 6 7 8 9 10; do
-        kill -0 "$master" || break
-        sleep 1
+    # A process that ended but was not collected by its parent has no program any more.
+    tenths=100
+    while readlink "/proc/$master/exe" && [ "$tenths" -gt 0 ]; do
+        tenths=$((tenths - 1))
+        sleep 0.1
     done
-    case $(tr '\0' ' ' <"/proc/$master/cmdline") in */master*) kill -9 "$master" ;; esac
+    case $(readlink "/proc/$master/exe") in */master) kill -9 "$master" ;; esac
 fi
 [ "$word" = keep ] || rm -rf "$1" || { sleep 1; rm -rf "$1"; }
