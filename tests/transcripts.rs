@@ -8,42 +8,56 @@
 //! message A from <s@a.test> to <r@b.test> <q@b.test>
 //! | a line of content                   content lines follow; none: empty content
 //! message B from <> to <r@b.test> verify        asks about the envelope only
+//! message C from <> to <r@b.test> size 100000   content of so many octets
+//! message D from <> to many 250                 <r1@b.test> to <r250@b.test>
+//! message E from <> to <r@b.test> notify=NEVER orcpt=rfc822;x@b.test ret=HDRS envid=1 smtputf8
 //!
 //! connection                            what the server does on its first, second, ... connection
 //! S: 220 mx.test ESMTP                  the server sends; adjoining S lines go out in one write
 //! C: EHLO client.test                   the client must send exactly this line
 //! C: {1234 octets}                      the client must send so many octets of whatever
+//! repeat 1..250 C: RCPT TO:<r{n}@b.test>        the same, or S, with {n} counting
 //! quiet                                 the client must send nothing more before the server speaks
+//! flood 250-and so on                   the server sends this line until the client hangs up, as it soon must
+//! flood-text 220 x                      the same without a line end
+//! unread 500                            the server reads so many octets and looks no further (before close or reset)
 //! close | reset | end                   the server closes, resets, or sees the client close
-//! unread N                              the server reads N octets and looks no further (before close or reset)
 //!
 //! result A <r@b.test> failed 5.1.1 no such user       verdict, status, words contained in the text
+//! result D <*> delivered 2.0.0                        every recipient that has no line of its own
 //! ```
 //!
-//! All messages are submitted before the server greets, in the order in which they stand.
+//! All messages are submitted before the server greets, in the order in which they stand. Every recipient must have a
+//! result, and the client must make no connection more than there are.
 
 use pipelane::config::{Config, NextHopSettings, keys};
 use pipelane::engine::Engine;
 use pipelane::lane::{Inbox, Ticket};
-use pipelane::mail::{Address, Content, Envelope, Message, Outcome, Verdict};
+use pipelane::mail::{Address, Content, Envelope, Message, Outcome, Parameter, Recipient, Return, Verdict};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Longer than any step takes on a loaded machine; a step that takes this long has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long the server listens to hear nothing.
 const QUIET: Duration = Duration::from_millis(40);
+/// What a client may let a server send before it hangs up; the kernel's buffers are in it.
+const FLOOD: usize = 32 << 20;
+/// Transcripts played at the same time.
+const ABREAST: usize = 6;
 
 #[derive(Debug, Clone, PartialEq)]
 enum Step {
     Server(String),
     Client(String),
     Octets(usize),
+    Flood(String),
     Quiet,
     Close,
     Reset,
@@ -79,13 +93,24 @@ fn parse(path: &Path) -> Transcript {
             "connection" => transcript.connections.push(Vec::new()),
             "result" => transcript.results.push((number, rest.to_owned())),
             _ => {
-                let step = step(word, rest).unwrap_or_else(|| panic!("{}: not understood", at()));
+                let steps = steps(word, rest).unwrap_or_else(|| panic!("{}: not understood", at()));
                 let connection = transcript.connections.last_mut().unwrap_or_else(|| panic!("{}: no connection", at()));
-                connection.push((number, step));
+                connection.extend(steps.into_iter().map(|step| (number, step)));
             }
         }
     }
     transcript
+}
+
+fn steps(word: &str, rest: &str) -> Option<Vec<Step>> {
+    if word != "repeat" {
+        return step(word, rest).map(|step| vec![step]);
+    }
+    let (range, line) = rest.split_once(' ')?;
+    let (first, last) = range.split_once("..")?;
+    let (word, rest) = line.split_once(' ')?;
+    let numbers = first.parse::<u32>().ok()?..=last.parse().ok()?;
+    numbers.map(|n| step(word, &rest.replace("{n}", &n.to_string()))).collect()
 }
 
 fn step(word: &str, rest: &str) -> Option<Step> {
@@ -97,6 +122,8 @@ fn step(word: &str, rest: &str) -> Option<Step> {
             None => Some(Step::Client(rest.to_owned())),
         },
         "unread" => octets(rest),
+        "flood" => Some(Step::Flood(format!("{rest}\r\n"))),
+        "flood-text" => Some(Step::Flood(rest.to_owned())),
         "quiet" => Some(Step::Quiet),
         "close" => Some(Step::Close),
         "reset" => Some(Step::Reset),
@@ -105,7 +132,7 @@ fn step(word: &str, rest: &str) -> Option<Step> {
     }
 }
 
-/// `A from <s> to <r> <q>`, perhaps with `verify`, `eight-bit` or `size N` behind it.
+/// What stands behind the word `message`.
 fn message(text: &str) -> (String, Envelope, Option<Vec<u8>>) {
     let mut words = text.split(' ');
     let name = words.next().expect("a name").to_owned();
@@ -113,22 +140,49 @@ fn message(text: &str) -> (String, Envelope, Option<Vec<u8>>) {
     let inner = |word: &str| word.trim_matches(['<', '>']).to_owned();
     let sender = Address::parse_reverse(&inner(words.next().expect("a sender"))).expect("a sender");
     assert_eq!(words.next(), Some("to"), "{text}");
-    let (mut recipients, mut content) = (Vec::new(), Some(Vec::new()));
+    let (mut envelope, mut content) = (Envelope::new(sender, Vec::new()), Some(Vec::new()));
+    let recipient = |text: &str| Recipient::new(Address::parse(text).expect("a recipient"));
     while let Some(word) = words.next() {
+        let mut number = || words.next().and_then(|n| n.parse::<usize>().ok()).expect("a number");
         match word {
             "verify" => content = None,
-            "size" => {
-                let size: usize = words.next().and_then(|n| n.parse().ok()).expect("a size");
-                content = Some(b"0123456789012345678901234567890123456789012345678901234567890\r\n".repeat(size / 63));
-            }
-            "many" => {
-                let count: usize = words.next().and_then(|n| n.parse().ok()).expect("a number");
-                recipients.extend((1..=count).map(|n| Address::parse(&format!("r{n}@b.test")).expect("an address")));
-            }
-            word => recipients.push(Address::parse(&inner(word)).expect("a recipient")),
+            "size" => content = Some(octets(number())),
+            "many" => envelope.recipients.extend((1..=number()).map(|n| recipient(&format!("r{n}@b.test")))),
+            "smtputf8" => envelope.smtputf8 = true,
+            word if word.starts_with('<') => envelope.recipients.push(recipient(&inner(word))),
+            word => parameter(word, &mut envelope).unwrap_or_else(|| panic!("{text}: what is {word}?")),
         }
     }
-    (name, Envelope::new(sender, recipients), content)
+    (name, envelope, content)
+}
+
+fn parameter(word: &str, envelope: &mut Envelope) -> Option<()> {
+    let (name, value) = word.split_once('=')?;
+    let value = Parameter::parse(value).ok()?;
+    match name {
+        "notify" => envelope.recipients.last_mut()?.notify = Some(value),
+        "orcpt" => envelope.recipients.last_mut()?.original = Some(value),
+        "envid" => envelope.envelope_id = Some(value),
+        "ret" => envelope.ret = Some(if value.as_str() == "FULL" { Return::Full } else { Return::Headers }),
+        _ => return None,
+    }
+    Some(())
+}
+
+/// Content of exactly so many octets, in lines.
+fn octets(size: usize) -> Vec<u8> {
+    let mut content = Vec::with_capacity(size);
+    while content.len() < size {
+        let line = match size - content.len() {
+            // The last line has at least its own end.
+            left @ ..64 => left,
+            64 | 65 => 32,
+            _ => 64,
+        };
+        content.extend_from_slice(&b"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcd"[..line - 2]);
+        content.extend_from_slice(b"\r\n");
+    }
+    content
 }
 
 /// Plays the server's side; the error says what differed.
@@ -145,6 +199,15 @@ fn play(listener: &TcpListener, connections: &[Vec<(usize, Step)>]) -> Result<()
         server.flush()?;
     }
     Ok(())
+}
+
+/// The client has gone; whether it had come once more than it should.
+fn no_further(listener: &TcpListener) -> Result<(), String> {
+    listener.set_nonblocking(true).expect("a listener");
+    match listener.accept() {
+        Ok(_) => Err("the client made one connection more".into()),
+        Err(_) => Ok(()),
+    }
 }
 
 struct Server {
@@ -169,6 +232,7 @@ impl Server {
                     .read_exact(&mut octets)
                     .map_err(|e| format!("the client sent less than {count} octets: {e}"))
             }
+            Step::Flood(text) => self.flood(text),
             Step::Quiet => self.quiet(),
             Step::Close => self.stream.shutdown(std::net::Shutdown::Both).map_err(|e| e.to_string()),
             Step::Reset => {
@@ -206,6 +270,16 @@ impl Server {
         }
     }
 
+    fn flood(&mut self, text: &str) -> Result<(), String> {
+        let piece = text.repeat(1 + 65536 / text.len());
+        for _ in 0..FLOOD / piece.len() {
+            if self.stream.write_all(piece.as_bytes()).is_err() {
+                return Ok(());
+            }
+        }
+        Err("the client swallows whatever it is sent".into())
+    }
+
     fn flush(&mut self) -> Result<(), String> {
         let out = std::mem::take(&mut self.out);
         self.stream.write_all(out.as_bytes()).map_err(|e| format!("the client took no reply: {e}"))
@@ -239,7 +313,7 @@ fn run(path: &Path) -> Result<(), String> {
         inboxes.insert(name.clone(), (envelope.clone(), inbox));
     }
     let connections = transcript.connections.clone();
-    let server = std::thread::spawn(move || play(&listener, &connections));
+    let server = std::thread::spawn(move || play(&listener, &connections).map(|()| listener));
     let mut outcomes = BTreeMap::new();
     let mut missing = Vec::new();
     for (name, (envelope, inbox)) in &inboxes {
@@ -253,27 +327,39 @@ fn run(path: &Path) -> Result<(), String> {
     }
     drop(inboxes);
     drop(engine);
-    server.join().map_err(|_| "the server panicked")??;
+    let listener = server.join().map_err(|_| "the server panicked")??;
+    no_further(&listener)?;
     if !missing.is_empty() {
         return Err(format!("no report for {missing:?}"));
     }
-    for (line, result) in &transcript.results {
-        compare(result, &outcomes).map_err(|e| format!("line {line}: {e}"))?;
-    }
-    Ok(())
+    check(&transcript.results, outcomes)
 }
 
-fn compare(result: &str, outcomes: &BTreeMap<(String, String), Outcome>) -> Result<(), String> {
-    let mut words = result.splitn(5, ' ');
-    let (name, recipient) = (words.next().unwrap_or(""), words.next().unwrap_or("").trim_matches(['<', '>']));
-    let key = (name.to_owned(), recipient.to_owned());
-    let outcome = outcomes.get(&key).ok_or_else(|| format!("there is no {recipient} in {name}"))?;
-    let (expected, status, text) = (words.next(), words.next(), words.next().unwrap_or(""));
-    let is = (verdict(outcome), outcome.status.to_string());
-    if Some(is.0) != expected || Some(is.1.as_str()) != status || !outcome.text.contains(text) {
-        return Err(format!("expected {result:?}, got {} {} {:?} {}", is.0, is.1, outcome.code, outcome.text));
+/// Holds the results against the outcomes; each outcome must be held against one.
+fn check(results: &[(usize, String)], mut outcomes: BTreeMap<(String, String), Outcome>) -> Result<(), String> {
+    for (line, result) in results {
+        let mut words = result.splitn(3, ' ');
+        let (name, recipient) = (words.next().unwrap_or(""), words.next().unwrap_or("").trim_matches(['<', '>']));
+        let is_meant = |key: &(String, String)| key.0 == name && (recipient == "*" || key.1 == recipient);
+        let meant: Vec<_> = outcomes.keys().filter(|key| is_meant(key)).cloned().collect();
+        if meant.is_empty() {
+            return Err(format!("line {line}: there is no {recipient} in {name}, or it has a result already"));
+        }
+        for outcome in meant.iter().filter_map(|key| outcomes.remove(key)) {
+            compare(words.clone().next().unwrap_or(""), &outcome).map_err(|e| format!("line {line}: {e}"))?;
+        }
     }
-    Ok(())
+    outcomes.keys().next().map_or(Ok(()), |key| Err(format!("nothing says what becomes of {key:?}")))
+}
+
+/// `verdict status words in the text`
+fn compare(expected: &str, outcome: &Outcome) -> Result<(), String> {
+    let mut words = expected.splitn(3, ' ');
+    let as_expected = words.next() == Some(verdict(outcome))
+        && words.next() == Some(&outcome.status.to_string())
+        && outcome.text.contains(words.next().unwrap_or(""));
+    let got = || format!("{} {} {:?} {}", verdict(outcome), outcome.status, outcome.code, outcome.text);
+    if as_expected { Ok(()) } else { Err(format!("expected {expected:?}, got {}", got())) }
 }
 
 #[test]
@@ -286,11 +372,18 @@ fn every_transcript_is_played_as_it_is_written() {
     paths.sort();
     paths.retain(|path| path.extension().is_some_and(|e| e == "smtp") && path.to_string_lossy().contains(&wanted));
     assert!(!paths.is_empty());
-    let mut failures = Vec::new();
-    for path in &paths {
-        if let Err(error) = run(path) {
-            failures.push(format!("{}: {error}", path.display()));
+    let (next, failures) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..ABREAST {
+            scope.spawn(|| {
+                while let Some(path) = paths.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if let Err(error) = run(path) {
+                        failures.lock().expect("no panic").push(format!("{}: {error}", path.display()));
+                    }
+                }
+            });
         }
-    }
+    });
+    let failures = failures.into_inner().expect("no panic");
     assert!(failures.is_empty(), "{} of {} transcripts failed:\n{}", failures.len(), paths.len(), failures.join("\n"));
 }

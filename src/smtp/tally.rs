@@ -13,12 +13,27 @@ const ROW: u32 = 4;
 /// Unpaid RSETs after which a connection is finished; the strictest server known refuses the 11th.
 const UNPAID_RESETS: u32 = 8;
 
+/// Errors at which the strictest server known hangs up.
+const FEWEST_ERRORS: u32 = 3;
+
+/// How a transaction came out, as a server counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// Its message was accepted.
+    Accepted,
+    /// Something in it was refused, and no message came of it.
+    Refused,
+    /// No message came of it, and nothing was refused: an address verification, or the caller withdrew it.
+    Empty,
+}
+
 /// The running counts of one connection.
 #[derive(Debug, Clone, Default)]
 pub struct Tally {
     transactions: u32,
     accepted: u32,
     refused: u32,
+    empty: u32,
     refused_in_a_row: u32,
     unpaid_resets: u32,
     errors: u32,
@@ -46,9 +61,10 @@ impl Tally {
         self.errors
     }
 
-    /// Whether the server has seen nothing but errors since it last accepted a message, and at least two.
+    /// Whether a 421 that came now would be for errors: nothing else since a message was accepted, and with the 421 itself
+    /// as many as the strictest server known allows.
     pub fn errors_are_to_blame(&self) -> bool {
-        self.errors_in_a_row >= 2
+        self.errors_in_a_row >= FEWEST_ERRORS
     }
 
     /// A reply came.
@@ -59,17 +75,21 @@ impl Tally {
         }
     }
 
-    /// A transaction has ended with its message accepted or not; `reset` tells whether a RSET began it.
-    pub fn ended(&mut self, accepted: bool, reset: bool) {
-        if accepted {
-            self.accepted += 1;
-            self.refused_in_a_row = 0;
-            self.errors_in_a_row = 0;
-        } else {
-            self.refused += 1;
-            self.refused_in_a_row += 1;
-            self.unpaid_resets += u32::from(reset);
+    /// A transaction has ended; `reset` tells whether a RSET began it.
+    pub fn ended(&mut self, fate: Fate, reset: bool) {
+        match fate {
+            Fate::Accepted => {
+                self.accepted += 1;
+                self.refused_in_a_row = 0;
+                self.errors_in_a_row = 0;
+            }
+            Fate::Refused => {
+                self.refused += 1;
+                self.refused_in_a_row += 1;
+            }
+            Fate::Empty => self.empty += 1,
         }
+        self.unpaid_resets += u32::from(reset && fate != Fate::Accepted);
     }
 
     /// Whether refusals come in a row, so that nothing may be sent ahead of its replies.
@@ -85,12 +105,13 @@ impl Tally {
     /// Transactions that may be in flight at once, so that, if refusals go on as they have come (twice as often, to be
     /// safe), the unpaid RSETs stay below the limit.
     pub fn allowed_in_flight(&self) -> usize {
-        if self.refused == 0 {
+        let fruitless = u64::from(self.refused + self.empty);
+        if fruitless == 0 {
             return usize::MAX;
         }
         let left = u64::from((UNPAID_RESETS + 2).saturating_sub(self.unpaid_resets));
-        let ended = u64::from(self.accepted + self.refused);
-        usize::try_from((left * ended / (2 * u64::from(self.refused))).max(1)).unwrap_or(usize::MAX)
+        let ended = u64::from(self.accepted) + fruitless;
+        usize::try_from((left * ended / (2 * fruitless)).max(1)).unwrap_or(usize::MAX)
     }
 }
 
@@ -100,7 +121,8 @@ mod tests {
 
     fn tally(ends: &[bool]) -> Tally {
         let mut tally = Tally::default();
-        ends.iter().for_each(|accepted| tally.ended(*accepted, true));
+        let fate = |accepted: bool| if accepted { Fate::Accepted } else { Fate::Refused };
+        ends.iter().for_each(|accepted| tally.ended(fate(*accepted), true));
         tally
     }
 

@@ -3,10 +3,12 @@
 //! The law: an explicit reply settles the transaction that it answers, and a 421 all behind it. A transaction whose last
 //! content octet was handed to the kernel, and that no reply settles, is in doubt. Any other may be sent again.
 
+use super::receiving::BEHIND_A_DOT;
 use super::{Answers, Event, Flying, Owed, Session, Stage, State};
 use crate::config::{Level, Trust};
 use crate::smtp::ladder::{Fact, Proof};
 use crate::smtp::reply::Reply;
+use crate::smtp::tally::Fate;
 use std::fmt;
 
 /// How a transaction ended.
@@ -124,7 +126,7 @@ impl Session {
             }
             Some(Owed::ProofReset) => {
                 self.overlap_failed();
-                self.fail(CloseReason::Abandoned("the server does not answer what is sent behind a final dot"));
+                self.abandon(BEHIND_A_DOT);
             }
             _ => self.lost("the time ran out"),
         }
@@ -134,7 +136,7 @@ impl Session {
     fn blame_the_level(&mut self) {
         let behind_a_dot = match self.owed.front() {
             Some(Owed::ProofReset) => true,
-            Some(Owed::Reset(id)) => self.flights.iter().any(|f| f.id == *id && f.level == Level::Overlap),
+            Some(Owed::Reset(id)) => self.flights.iter().any(|f| f.id == *id && f.overlaps),
             _ => false,
         };
         if behind_a_dot && self.closing.is_none() {
@@ -144,6 +146,8 @@ impl Session {
             return self.learn(Fact::Chunk(Proof::Refused));
         }
         let Some(level) = self.flights.front().filter(|f| f.owed > 0).map(|f| f.level) else { return };
+        let proving = self.owed.back() == Some(&Owed::ProofReset);
+        let level = if proving { Level::Overlap } else { level };
         if self.closing.is_none() && self.options.trust == Trust::Learned && level > Level::Envelope {
             self.learn(Fact::Lost(level));
         }
@@ -157,6 +161,7 @@ impl Session {
     /// Ends the session: every transaction still open is settled by what is known of it.
     pub(super) fn fail(&mut self, reason: CloseReason) {
         while let Some(flight) = self.flights.pop_front() {
+            self.learn_recipient_limit(&flight);
             let (id, level) = (flight.id, flight.level);
             let end = interrupted(flight, self.written, &reason);
             self.events.push_back(Event::Ended { id, level, end });
@@ -176,38 +181,50 @@ impl Session {
             let Some(flight) = self.flights.pop_front() else { break };
             self.settle(flight);
         }
-        if self.state == State::Ready && self.flights.is_empty() && self.owed.is_empty() {
-            if let Some(reply) = self.closing.take() {
-                self.close(CloseReason::ByServer(reply));
-            }
+        let at_rest = self.state == State::Ready && self.flights.is_empty() && self.owed.is_empty();
+        if let Some(reply) = self.closing.take_if(|_| at_rest) {
+            self.close(CloseReason::ByServer(reply));
         }
     }
 
     fn settle(&mut self, mut flight: Flying) {
         self.bytes_in_flight -= flight.what.size();
         let (id, level) = (flight.id, flight.level);
-        if let Some(limit) = recipient_limit(&flight) {
-            self.learn(Fact::RcptMax(limit));
-        }
+        self.learn_recipient_limit(&flight);
         let has_reset = flight.has_reset;
         let end = conclude(&mut flight);
-        let accepted = matches!(&end, End::Answered(answers) if answers.is_accepted());
-        self.tally.ended(accepted, has_reset);
-        if accepted && level == Level::Lockstep {
+        let fate = match &end {
+            End::Answered(answers) if answers.is_accepted() => Fate::Accepted,
+            End::Answered(answers) if !answers.has_refusal() => Fate::Empty,
+            End::Unsent { cause: Cause::Cancelled, .. } => Fate::Empty,
+            _ => Fate::Refused,
+        };
+        self.tally.ended(fate, has_reset);
+        if fate == Fate::Accepted && level == Level::Lockstep {
             // RFC 5321 section 4.1.1.4: the end of content clears the server's buffers. A round trip saved.
             self.clean = true;
         }
         self.events.push_back(Event::Ended { id, level, end });
     }
+
+    fn learn_recipient_limit(&mut self, flight: &Flying) {
+        if let Some(limit) = recipient_limit(flight) {
+            self.learn(Fact::RcptMax(limit));
+        }
+    }
 }
 
 /// What is known of a transaction that the end of its session has cut short.
 fn interrupted(mut flight: Flying, written: u64, reason: &CloseReason) -> End {
-    let refused = flight.void.is_none() && (flight.is_refused() || flight.decision.is_some());
-    if let Some(answers) = refused.then(|| flight.answers()).flatten() {
+    let settled = flight.is_refused() || flight.decision.is_some();
+    let stands = settled && flight.void.is_none() && !flight.was_told_to_leave();
+    if let Some(answers) = stands.then(|| flight.answers()).flatten() {
         return End::Answered(answers);
     }
     let whole = flight.is_sent_whole(written);
+    if let Some(reply) = flight.void.as_ref().filter(|_| !whole) {
+        return End::unsent(refused_in_front(reply.clone()));
+    }
     let recipients = flight.take_recipients();
     match reason {
         _ if flight.cancelled && !whole => End::unsent(Cause::Cancelled),
@@ -217,14 +234,19 @@ fn interrupted(mut flight: Flying, written: u64, reason: &CloseReason) -> End {
     }
 }
 
+/// What a refusal of its RSET, or of its place in line, means for a transaction.
+fn refused_in_front(reply: Reply) -> Cause {
+    match reply.code {
+        421 | 452 => Cause::Closing(reply),
+        _ => Cause::NotExecuted(reply),
+    }
+}
+
 /// What the replies of a transaction amount to.
 fn conclude(flight: &mut Flying) -> End {
     let taken = flight.decision.as_ref().is_some_and(Reply::is_positive);
     if let Some(reply) = flight.void.take() {
-        let cause = match reply.code {
-            421 | 452 => Cause::Closing(reply),
-            _ => Cause::NotExecuted(reply),
-        };
+        let cause = refused_in_front(reply);
         // Its RSET or its place in line was refused, and yet a content was taken: under which envelope, nobody can say.
         return if taken { End::InDoubt { cause, recipients: Vec::new() } } else { End::unsent(cause) };
     }

@@ -166,6 +166,8 @@ enum Owed {
     Chunk {
         id: TransactionId,
         last: bool,
+        /// The place in the output behind its last octet.
+        end: u64,
     },
 }
 

@@ -1,11 +1,15 @@
 //! The receiving cursor: each reply pops one entry of the FIFO and is judged by that entry's type.
 
 use super::{CloseReason, Event, Flying, Owed, Probe, Session, State, Step, TransactionId};
-use crate::config::Level;
 use crate::smtp::command;
 use crate::smtp::extension::Extensions;
 use crate::smtp::ladder::{Fact, Proof};
 use crate::smtp::reply::Reply;
+
+/// Messages that must have been accepted before a 421 to MAIL is taken for a limit; servers say 421 for much else.
+const ACCEPTED_BEFORE_421: u32 = 10;
+/// Why a connection is given up whose server lost what stood behind a dot.
+pub(super) const BEHIND_A_DOT: &str = "the server does not execute what is sent behind a final dot";
 
 impl Session {
     /// Octets from the server, cut anywhere.
@@ -52,7 +56,7 @@ impl Session {
             Owed::Data(id) => self.data_answered(id, reply),
             Owed::Dot(id) => self.dot_answered(id, reply),
             Owed::LoneDot(id) => self.paid(id),
-            Owed::Chunk { id, last } => self.chunk_answered(id, last, reply),
+            Owed::Chunk { id, last, end } => self.chunk_answered(id, last, end, reply),
         }
     }
 
@@ -62,7 +66,7 @@ impl Session {
             self.probe = Probe::Settled;
             self.learn(Fact::Chunk(Proof::Refused));
         } else if reply.code == 421 {
-            self.close(CloseReason::ByServer(reply));
+            self.fail(CloseReason::ByServer(reply));
         } else {
             self.fail(CloseReason::Protocol(format!("the server sent \"{reply}\", for which nothing was sent")));
         }
@@ -128,7 +132,7 @@ impl Session {
     /// What stood behind a dot was not executed. The count of replies can no longer be relied on: finish here.
     pub(super) fn overlap_failed(&mut self) {
         self.learn(Fact::Overlap(Proof::Refused));
-        self.retire("the server does not execute what is sent behind a final dot");
+        self.retire(BEHIND_A_DOT);
     }
 
     fn reset_answered(&mut self, id: TransactionId, reply: Reply) {
@@ -136,15 +140,15 @@ impl Session {
         if reply.is_positive() {
             return;
         }
-        let mut overlapped = false;
-        if let Some(flight) = self.flight(id) {
-            overlapped = flight.level == Level::Overlap;
-            flight.void = Some(reply.clone());
-        }
-        if overlapped && reply.is_permanent() {
-            self.overlap_failed();
-        }
+        let Some(flight) = self.flight(id) else { return };
+        let overlaps = flight.overlaps;
+        flight.void = Some(reply.clone());
         self.retire("the server refused RSET");
+        if overlaps && reply.is_permanent() {
+            // Which command the next reply is for, nobody can say.
+            self.overlap_failed();
+            self.abandon(BEHIND_A_DOT);
+        }
     }
 
     fn mail_answered(&mut self, id: TransactionId, reply: Reply) {
@@ -153,10 +157,10 @@ impl Session {
             return;
         }
         let before = u32::try_from(id.0).unwrap_or(u32::MAX);
-        let productive = self.tally.accepted() > 0;
-        let limit = reply.code == 421 || (reply.code == 452 && productive);
-        let blameless = reply.code == 452 || !self.tally.errors_are_to_blame();
-        if limit && productive && blameless && self.retired.is_none() {
+        let full = reply.code == 452 && self.tally.accepted() > 0 && !says_no_storage(&reply);
+        let limit = reply.code == 421 || full;
+        let believed = self.tally.accepted() >= ACCEPTED_BEFORE_421 && !self.tally.errors_are_to_blame();
+        if limit && (full || believed) && self.retired.is_none() {
             self.learn(Fact::MailMax(before));
         }
         if limit {
@@ -223,19 +227,21 @@ impl Session {
             self.learn(Fact::Chunk(Proof::Earned));
         }
         let Some(flight) = self.flight(id) else { return };
-        let (wanted, yes) = (flight.has_accepted_recipient() && !flight.cancelled, flight.said_yes_to_a_recipient());
-        match (wanted, yes) {
+        let wanted = flight.has_accepted_recipient() && !flight.cancelled;
+        // A dot under an envelope that is another's, or accepted in part, would deliver an empty message.
+        let to_nobody = flight.void.is_none() && !flight.said_yes_to_a_recipient();
+        match (wanted, to_nobody) {
             (true, _) => self.start_content(),
-            (false, false) => self.send_lone_dot(),
-            // A dot now would deliver an empty message to recipients accepted under another sender.
-            (false, true) => self.abandon("the server asked for content under an envelope that is not to be sent"),
+            (false, true) => self.send_lone_dot(),
+            (false, false) => self.abandon("the server asked for content under an envelope that is not to be sent"),
         }
     }
 
     fn dot_answered(&mut self, id: TransactionId, reply: Reply) {
         self.paid(id);
+        let written = self.written;
         let Some(flight) = self.flight(id) else { return };
-        let early = flight.step != Step::Done;
+        let early = !flight.is_sent_whole(written);
         if (early && !reply.is_negative()) || reply.code / 100 == 3 {
             return self.fail(CloseReason::Protocol(format!("the server answered \"{reply}\" to unfinished content")));
         }
@@ -247,14 +253,15 @@ impl Session {
         }
     }
 
-    fn chunk_answered(&mut self, id: TransactionId, last: bool, reply: Reply) {
+    fn chunk_answered(&mut self, id: TransactionId, last: bool, end: u64, reply: Reply) {
         self.paid(id);
+        let early = self.written < end;
         let Some(flight) = self.flight(id) else { return };
         if is_not_consumed(flight, &reply) {
             return self.chunk_failed(id, reply);
         }
-        if reply.code / 100 == 3 {
-            return self.fail(CloseReason::Protocol(format!("the server answered \"{reply}\" to BDAT")));
+        if (early && !reply.is_negative()) || reply.code / 100 == 3 {
+            return self.fail(CloseReason::Protocol(format!("the server answered \"{reply}\" to an unfinished chunk")));
         }
         if last || reply.is_negative() {
             flight.decision.get_or_insert(reply);
@@ -276,7 +283,9 @@ impl Session {
     fn chunk_failed(&mut self, id: TransactionId, reply: Reply) {
         let text = format!("the server answered \"{reply}\" to BDAT");
         if let Some(flight) = self.flight(id) {
-            flight.void = Some(reply);
+            // What was refused before the chunk came stays refused.
+            let place = if flight.is_refused() { &mut flight.decision } else { &mut flight.void };
+            place.get_or_insert(reply);
             flight.owed = 0;
             flight.step = Step::Done;
         }
@@ -305,4 +314,9 @@ fn is_not_consumed(flight: &Flying, reply: &Reply) -> bool {
         501 | 503 => flight.has_accepted_recipient() && flight.decision.is_none(),
         _ => false,
     }
+}
+
+/// Whether a 452 speaks of this message's octets rather than of the connection (RFC 3463, X.3.1 and X.3.4).
+fn says_no_storage(reply: &Reply) -> bool {
+    reply.status().is_some_and(|status| status.subject == 3 && matches!(status.detail, 1 | 4))
 }

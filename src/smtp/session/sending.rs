@@ -14,8 +14,9 @@ use crate::smtp::stuffing::Stuffer;
 const HIGH_WATER: usize = 64 * 1024;
 /// Content is asked for in pieces of this many octets at the most.
 const PIECE: usize = 32 * 1024;
-/// What rides behind a dot whose reply is owed stays below this: a server is known that closes above 8192.
-const BEHIND_DOT: u64 = 8000;
+/// No command is begun when so much rides behind a dot whose reply is owed. The longest RCPT has 1400 octets, so that all of it
+/// stays below the 8192 above which a server is known to close.
+const BEHIND_DOT: u64 = 6600;
 /// Up to this size a message is one `BDAT n LAST`: servers are known that delay every other chunk.
 const ONE_CHUNK: u64 = 1 << 20;
 /// The first chunk of a larger one while no recipient is accepted yet.
@@ -172,6 +173,10 @@ impl Session {
 
     fn say_reset(&mut self) {
         self.behind = self.generated();
+        let behind_an_end = !self.owed.is_empty();
+        if let Some(flight) = self.flights.back_mut() {
+            flight.overlaps = behind_an_end && flight.level == Level::Overlap;
+        }
         self.output.extend_from_slice(b"RSET\r\n");
         self.owe(Owed::Reset, Step::Mail);
     }
@@ -202,7 +207,7 @@ impl Session {
     fn say_data(&mut self) {
         let Some(flight) = self.flights.back() else { return };
         if flight.what.content.is_none() {
-            self.set_step(Step::Done);
+            self.finish_sending();
         } else if flight.chunked {
             self.say_bdat(0);
         } else {
@@ -221,8 +226,8 @@ impl Session {
         };
         let last = chunk_end == total;
         command::bdat(chunk_end - sent, last, &mut self.output);
-        let id = flight.id;
-        self.owe(|_| Owed::Chunk { id, last }, Step::Content { sent, chunk_end });
+        let end = self.generated() + chunk_end - sent;
+        self.owe(|id| Owed::Chunk { id, last, end }, Step::Content { sent, chunk_end });
         self.content_grew(sent);
     }
 

@@ -48,7 +48,12 @@ impl Answers {
 
     /// Whether the server took the message for at least one recipient.
     pub fn is_accepted(&self) -> bool {
-        self.decision.as_ref().is_some_and(Reply::is_positive)
+        self.mail.is_positive() && self.decision.as_ref().is_some_and(Reply::is_positive)
+    }
+
+    /// Whether any reply that decides is a refusal.
+    pub fn has_refusal(&self) -> bool {
+        (0..self.recipients.len().max(1)).any(|index| self.decisive(index).is_negative())
     }
 
     /// The reply to RCPT, for a reader who looks for a limit on recipients.
@@ -89,6 +94,8 @@ pub(super) struct Flying {
     pub chunked: bool,
     /// A RSET stands in front of it (its own, or the one behind the dot before it).
     pub has_reset: bool,
+    /// Its RSET was sent behind an end of content that was not yet answered (level `overlap`).
+    pub overlaps: bool,
     /// Its RSET was answered other than 250: no later reply counts.
     pub void: Option<Reply>,
     pub mail: Option<Reply>,
@@ -112,6 +119,7 @@ impl Flying {
             step: first,
             chunked,
             has_reset: false,
+            overlaps: false,
             void: None,
             mail: None,
             recipients: Vec::new(),
@@ -141,6 +149,11 @@ impl Flying {
     pub fn is_refused(&self) -> bool {
         let all_answered = self.recipients.len() == self.what.recipients.len();
         self.void.is_some() || self.mail_refused() || (all_answered && !self.said_yes_to_a_recipient())
+    }
+
+    /// Whether a 421 is among its replies: what that refuses is the connection.
+    pub fn was_told_to_leave(&self) -> bool {
+        [&self.mail, &self.decision].into_iter().flatten().chain(&self.recipients).any(|reply| reply.code == 421)
     }
 
     /// Whether it is over: all was sent, all is answered.
