@@ -18,6 +18,7 @@ enum Command {
     /// Check a configuration file, or list the keys that one can have.
     Check(cli::check::CheckArgs),
     Demo(cli::demo::DemoArgs),
+    Probe(cli::probe::ProbeArgs),
     Sink(cli::sink::SinkArgs),
     /// Run the resident engine: take messages by LMTP and deliver them.
     Serve(cli::serve::ServeArgs),
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
     };
     match arguments.command {
         Command::Check(arguments) => cli::check::run(arguments),
+        Command::Probe(arguments) => cli::probe::run(arguments),
         Command::Demo(arguments) => cli::demo::run(arguments),
         Command::Sink(arguments) => cli::sink::run(arguments),
         Command::Serve(arguments) => cli::serve::run(arguments),

@@ -3,6 +3,7 @@
 pub mod check;
 pub mod deliver;
 pub mod demo;
+pub mod probe;
 pub mod serve;
 mod signals;
 pub mod sink;

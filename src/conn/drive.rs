@@ -192,6 +192,30 @@ impl<T: Token> Connection<T> {
         }
     }
 
+    /// Makes the honesty probe without a message and waits for what it shows, then a moment for a reply too many.
+    /// `None` where it is not to be made: CHUNKING is not offered, or what is known already decides.
+    pub fn probe(&mut self) -> Option<bool> {
+        if !self.session.probe() {
+            return None;
+        }
+        let mut until = None;
+        loop {
+            match self.session.want() {
+                Want::Write => self.write(None),
+                Want::Read => self.read(None),
+                _ if self.session.is_honest_so_far() => {
+                    let end = *until.get_or_insert_with(|| Instant::now() + self.patience(Some(Stage::Proof)));
+                    self.duplex.set_deadline(None);
+                    match self.duplex.wait(None, Some(end)) {
+                        Ok(ready) if ready.readable => self.take_replies(),
+                        _ => return Some(true),
+                    }
+                }
+                _ => return Some(false),
+            }
+        }
+    }
+
     /// Carries messages until the connection ends. Every delivery taken has then been given back.
     pub fn run<F: Feed<Token = T>>(&mut self, feed: &mut F) -> CloseReason {
         feed.offered(self.session.offered(), &self.server);
@@ -481,6 +505,14 @@ impl<T: Token> Connection<T> {
             _ => warn!("{}: {}: {}: {reason}", self.opener.next_hop, self.opener.lane, self.server),
         }
         reason
+    }
+
+    /// Says QUIT and closes, after a probe.
+    pub fn leave(mut self) {
+        self.session.quit();
+        while self.session.want() == Want::Write {
+            self.write(None);
+        }
     }
 
     /// Closes the socket in the way that the reason asks for.

@@ -1,6 +1,7 @@
 //! Measures flights for the window ([`crate::smtp::window`]): what was answered, in what time, at what round trip.
 //!
-//! A flight is over when the transaction that was the youngest at its start has been answered.
+//! A flight begins when the one before is over, or with the first transaction on an idle connection. It is over when the
+//! transaction is answered that was the youngest when its first answer came in: one window, sent and answered.
 
 use crate::smtp::{Flight, TransactionId};
 use std::collections::HashMap;
@@ -17,7 +18,7 @@ pub struct Pace {
 #[derive(Debug)]
 struct Running {
     started: Instant,
-    until: TransactionId,
+    until: Option<TransactionId>,
     messages: usize,
     bytes: u64,
     shortest: Option<Duration>,
@@ -30,7 +31,7 @@ impl Pace {
         if in_flight == 0 {
             self.flight = None;
         }
-        self.flight.get_or_insert(Running { started: now, until: id, messages: 0, bytes: 0, shortest: None });
+        self.flight.get_or_insert(Running::starting(now));
     }
 
     /// The end of its content was handed over.
@@ -41,14 +42,16 @@ impl Pace {
     /// A transaction of so many octets was answered. Returns the flight when this ends one.
     pub fn answered(&mut self, id: TransactionId, bytes: u64, now: Instant) -> Option<Flight> {
         let round_trip = self.sent.remove(&id).map(|sent| now - sent);
+        let youngest = self.youngest;
         let running = self.flight.as_mut()?;
+        let until = *running.until.get_or_insert(youngest.unwrap_or(id));
         running.messages += 1;
         running.bytes += bytes;
         running.shortest = match (running.shortest, round_trip) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         };
-        if id < running.until {
+        if id < until {
             return None;
         }
         let flight = running.shortest.map(|round_trip| Flight {
@@ -57,8 +60,13 @@ impl Pace {
             elapsed: now - running.started,
             round_trip,
         });
-        let until = self.youngest.unwrap_or(id).max(id);
-        self.flight = Some(Running { started: now, until, messages: 0, bytes: 0, shortest: None });
+        self.flight = Some(Running::starting(now));
         flight
+    }
+}
+
+impl Running {
+    fn starting(now: Instant) -> Running {
+        Running { started: now, until: None, messages: 0, bytes: 0, shortest: None }
     }
 }

@@ -1,7 +1,7 @@
 //! A lane's thread: connect when there is work, carry it, connect again or rest.
 //!
-//! A panic ends the lane, not the process: what was aboard is reported as deferred by its tickets, and the next
-//! message starts a new lane.
+//! A panic ends the connection, not the lane and not the process: what was aboard is reported as deferred by its
+//! tickets, and the lane goes on with what waits.
 
 use super::report::{Route, settle};
 use super::{Job, Obligation, Site};
@@ -30,6 +30,8 @@ struct Lane {
     opener: Opener,
     fruitless: u32,
     last_cause: Option<Cause>,
+    /// It has a session ready, and the site counts it.
+    ready: bool,
 }
 
 /// Starts a lane's thread; `None` when the system has no thread or descriptor left.
@@ -42,11 +44,11 @@ pub fn start(site: &Arc<Site>, number: usize) -> Option<(Wake, JoinHandle<()>)> 
         lane: format!("lane {number}"),
         wake: wake.clone(),
     };
-    let mut lane = Lane { site: Arc::clone(site), number, opener, fruitless: 0, last_cause: None };
+    let mut lane = Lane { site: Arc::clone(site), number, opener, fruitless: 0, last_cause: None, ready: false };
     let body = move || {
-        if catch_unwind(AssertUnwindSafe(|| lane.run())).is_err() {
+        while catch_unwind(AssertUnwindSafe(|| lane.run())).is_err() {
             error!("{}: lane {} has panicked; what it carried is deferred", lane.site.next_hop, lane.number);
-            lane.site.retire_lane(lane.number, true);
+            lane.disconnected();
         }
     };
     let thread = std::thread::Builder::new().name(format!("lane {number}")).spawn(body);
@@ -92,10 +94,16 @@ impl Lane {
         };
         self.site.statistics.connections.fetch_add(1, Ordering::Relaxed);
         let reason = connection.run(self);
-        self.site.connected(None);
+        self.disconnected();
         let accepted = connection.accepted();
         connection.close(&reason);
         self.judge(accepted, &reason);
+    }
+
+    fn disconnected(&mut self) {
+        if std::mem::take(&mut self.ready) {
+            self.site.connected(None);
+        }
     }
 
     /// Tries the addresses of the next hop until one gives a session.
@@ -174,6 +182,7 @@ impl Feed for Lane {
 
     fn offered(&mut self, offered: &Extensions, server: &str) {
         self.site.connected(Some((offered, server)));
+        self.ready = true;
     }
 
     fn is_stopping(&self) -> bool {

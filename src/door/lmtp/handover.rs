@@ -127,7 +127,7 @@ fn log_cancelled(waiting: &[Waiting]) {
 
 fn log_done(one: &Waiting, report: &Report) {
     let count = |verdict| report.outcomes.iter().filter(|outcome| outcome.verdict == verdict).count();
-    log::info!(
+    log::debug!(
         "{}: to {}: {} octets; {} delivered, {} deferred, {} failed, {} in doubt; queued {:.3} s, delivery {:.3} s",
         one.log_id,
         one.next_hop,

@@ -164,6 +164,17 @@ impl Session {
         useful && open && learned && fits
     }
 
+    /// Makes the honesty probe now, with no message at stake, where it would be made with messages waiting. Whether it is.
+    pub fn probe(&mut self) -> bool {
+        self.backlog = self.backlog.max(PROBE_BACKLOG);
+        self.state == State::Ready && self.flights.is_empty() && self.probe_is_due() && self.say_probe()
+    }
+
+    /// Whether the honesty probe was answered by two replies and by nothing more so far.
+    pub fn is_honest_so_far(&self) -> bool {
+        matches!(self.probe, Probe::JustAnswered)
+    }
+
     fn say_probe(&mut self) -> bool {
         self.output.extend_from_slice(HONESTY_PROBE);
         self.owed.extend([Owed::ProbeChunk, Owed::ProbeReset]);

@@ -1,0 +1,141 @@
+//! `pipelane probe NEXTHOP`: what a server offers and how far up the ladder it can be trusted, without sending mail.
+
+use clap::Args;
+use pipelane::config::{Level, NextHopSettings, Timeouts};
+use pipelane::conn::{Connection, Ledger, Opener, Token};
+use pipelane::mail::NextHop;
+use pipelane::net::Wake;
+use pipelane::smtp::Extensions;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Connect to a next hop and tell what it offers and which level it can reach; no mail is sent.
+#[derive(Debug, Args)]
+pub struct ProbeArgs {
+    /// [host]:port, host:port, [host] or domain.
+    next_hop: NextHop,
+    /// The name in EHLO; the host's own when not given.
+    #[arg(long, value_name = "NAME")]
+    helo_name: Option<String>,
+    /// Seconds to wait for each answer.
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    timeout: u64,
+}
+
+/// No message travels with a probe.
+struct Nothing;
+
+impl Token for Nothing {
+    fn is_cancelled(&self) -> bool {
+        false
+    }
+}
+
+/// Runs the probe. 0 when the server greeted, 75 (EX_TEMPFAIL) when it could not be reached or refused the session.
+pub fn run(args: ProbeArgs) -> ExitCode {
+    match probe(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("pipelane probe: {error}");
+            ExitCode::from(75)
+        }
+    }
+}
+
+fn probe(args: &ProbeArgs) -> Result<(), String> {
+    let patience = Duration::from_secs(args.timeout);
+    let timeouts = Timeouts { connect: patience, greeting: patience, data_done: patience, ..Timeouts::default() };
+    let settings = NextHopSettings { helo_name: args.helo_name.clone(), timeouts, ..NextHopSettings::default() };
+    let opener = Opener {
+        next_hop: args.next_hop.clone(),
+        settings: Arc::new(settings),
+        ledger: Arc::new(Ledger::default()),
+        lane: "probe".into(),
+        wake: Wake::new().map_err(|error| error.to_string())?,
+    };
+    let started = Instant::now();
+    let opened = Connection::<Nothing>::open(&opener, &[], &|| None);
+    let mut connection = opened.map_err(|(error, _)| error.to_string())?;
+    println!("server      {}", connection.server());
+    println!("greeting    {}", connection.session().greeting());
+    println!(
+        "ready after {:.3} s; EHLO was answered in {:.3} s",
+        started.elapsed().as_secs_f64(),
+        connection.round_trip().as_secs_f64()
+    );
+    println!("offers      {}", offers(connection.offered()));
+    let honest = connection.probe();
+    let (level, why) = verdict(connection.offered(), honest);
+    println!("level       {level}: {why}");
+    connection.leave();
+    Ok(())
+}
+
+fn verdict(offered: &Extensions, honest: Option<bool>) -> (Level, &'static str) {
+    match (offered.pipelining, honest) {
+        (false, _) => (Level::Lockstep, "the server does not offer PIPELINING"),
+        (true, Some(true)) => (Level::Stream, "it consumes a refused chunk, as RFC 3030 wants"),
+        (true, Some(false)) => (
+            Level::Overlap,
+            "at the most, if it executes commands behind a final dot, which the first message shows; its BDAT cannot be trusted",
+        ),
+        (true, None) => (
+            Level::Overlap,
+            "at the most, if it executes commands behind a final dot, which the first message shows; it does not offer CHUNKING",
+        ),
+    }
+}
+
+fn offers(offered: &Extensions) -> String {
+    let mut words: Vec<String> = Vec::new();
+    let flags = [
+        (offered.pipelining, "PIPELINING"),
+        (offered.chunking, "CHUNKING"),
+        (offered.eight_bit_mime, "8BITMIME"),
+        (offered.smtputf8, "SMTPUTF8"),
+        (offered.dsn, "DSN"),
+        (offered.enhanced_status_codes, "ENHANCEDSTATUSCODES"),
+        (offered.starttls, "STARTTLS"),
+    ];
+    words.extend(flags.into_iter().filter(|(offered, _)| *offered).map(|(_, name)| name.to_owned()));
+    words.extend(offered.size.map(|limit| if limit == 0 { "SIZE".into() } else { format!("SIZE {limit}") }));
+    if !offered.auth.is_empty() {
+        words.push(format!("AUTH {}", offered.auth.join(" ")));
+    }
+    let limits = offered.limits;
+    let limit = |name: &str, value: Option<u32>| value.map(|n| format!("{name}={n}"));
+    words.extend(limit("MAILMAX", limits.mail_max));
+    words.extend(limit("RCPTMAX", limits.rcpt_max));
+    words.extend(limit("RCPTDOMAINMAX", limits.rcpt_domain_max));
+    if words.is_empty() { "nothing (greeted with HELO)".into() } else { words.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pipelane::sink::{Personality, Sink, SinkOptions};
+
+    fn probed(like: Personality) -> Result<(), String> {
+        let sink = Sink::start(SinkOptions { like: Some(like), ..SinkOptions::default() }).expect("a sink");
+        let next_hop = format!("[127.0.0.1]:{}", sink.address().port()).parse().expect("a next hop");
+        probe(&ProbeArgs { next_hop, helo_name: None, timeout: 1 })
+    }
+
+    #[test]
+    fn every_kind_of_server_is_probed_without_a_hang() {
+        for like in Personality::ALL {
+            let refused = matches!(like, Personality::Busy | Personality::Mute);
+            assert_eq!(probed(like).is_err(), refused, "{like}");
+        }
+    }
+
+    #[test]
+    fn the_level_follows_what_was_shown() {
+        let offered = |pipelining, chunking| Extensions { pipelining, chunking, ..Extensions::default() };
+        assert_eq!(verdict(&offered(false, true), None).0, Level::Lockstep);
+        assert_eq!(verdict(&offered(true, true), Some(true)).0, Level::Stream);
+        assert_eq!(verdict(&offered(true, true), Some(false)).0, Level::Overlap);
+        assert_eq!(verdict(&offered(true, false), None).0, Level::Overlap);
+    }
+}
