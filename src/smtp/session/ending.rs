@@ -4,7 +4,7 @@
 //! content octet was handed to the kernel, and that no reply settles, is in doubt. Any other may be sent again.
 
 use super::receiving::BEHIND_A_DOT;
-use super::{Answers, Event, Flying, Owed, Session, Stage, State};
+use super::{Answers, Event, Flying, Owed, Session, State};
 use crate::config::{Level, Trust};
 use crate::smtp::ladder::{Fact, Proof};
 use crate::smtp::reply::Reply;
@@ -272,11 +272,4 @@ pub(super) fn recipient_limit(flight: &Flying) -> Option<u32> {
     let says_so = first.status().is_none_or(|status| status.subject == 5 && status.detail == 3);
     let limit = accepted > 0 && says_so && rest.all(Reply::is_negative);
     limit.then(|| u32::try_from(accepted).unwrap_or(u32::MAX))
-}
-
-impl Stage {
-    /// Whether silence at this stage is a finding about the server rather than a fault.
-    pub const fn is_proof(self) -> bool {
-        matches!(self, Stage::Proof)
-    }
 }
