@@ -111,7 +111,7 @@ pub fn run(args: DemoArgs) -> ExitCode {
     let mut complete = true;
     for work in [Work::List, Work::Many] {
         println!("\n{} (from MAIL to the last reply)", work.title());
-        println!("  {:<10} {:>12}  {:>14}  {:>9}  {}", "level", "time", "trips/message", "speed-up", "measured");
+        println!("  {:<10} {:>12}  {:>14}  {:>9}  measured", "level", "time", "trips/message", "speed-up");
         let rows = || runs.iter().zip(&results).filter(|(run, _)| run.work == work);
         let slowest = rows().next().and_then(|(run, result)| Some(run.whole_time(result.as_ref().ok()?)));
         for (run, result) in rows() {
