@@ -111,7 +111,7 @@ pub fn run(args: DemoArgs) -> ExitCode {
     let mut complete = true;
     for work in [Work::List, Work::Many] {
         println!("\n{} (from MAIL to the last reply)", work.title());
-        println!("  {:<10} {:>12}  {:>14}  {:>9}  {}", "level", "time", "trips/message", "speed-up", "measured");
+        println!("  {:<10} {:>12}  {:>14}  {:>9}  measured", "level", "time", "trips/message", "speed-up");
         let rows = || runs.iter().zip(&results).filter(|(run, _)| run.work == work);
         let slowest = rows().next().and_then(|(run, result)| Some(run.whole_time(result.as_ref().ok()?)));
         for (run, result) in rows() {
@@ -164,7 +164,7 @@ fn print_row(run: &Run, result: &Result<Measured, TrialError>, slowest: Option<f
     } else {
         format!("{} {} in {:.1} s, extrapolated", run.part, run.work.unit(), measured.delivery.as_secs_f64())
     };
-    println!("  {:<10} {:>10.2} s  {:>14.2}  {:>9}  {basis}", run.level.name(), seconds, trips, speed_up);
+    println!("  {:<10} {:>10.2} s  {:>14.3}  {:>9}  {basis}", run.level.name(), seconds, trips, speed_up);
     let delivered = measured.count(Verdict::Delivered);
     let expected: usize = measured.reports.iter().map(|report| report.outcomes.len()).sum();
     if delivered != expected {

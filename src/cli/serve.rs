@@ -64,6 +64,10 @@ pub fn run(arguments: ServeArgs) -> ExitCode {
 
 fn serve(config: Config) -> Result<(), String> {
     let mut signals = Signals::catch().map_err(|e| format!("cannot catch signals: {e}"))?;
+    match pipelane::net::raise_descriptor_limit() {
+        Ok(limit) => log::debug!("up to {limit} descriptors may be open"),
+        Err(error) => log::warn!("cannot raise the limit on open descriptors: {error}"),
+    }
     let engine = Engine::new(Arc::new(config.clone()));
     let mut door = LmtpDoor::start(Arc::clone(&engine), &config).map_err(|e| e.to_string())?;
     log::info!("ready: {} next hops, {} TCP listeners", config.next_hops.len(), config.listen.lmtp.len());
@@ -77,7 +81,7 @@ fn serve(config: Config) -> Result<(), String> {
     if !door.wait(FAREWELL) {
         log::warn!("{} clients did not leave", door.clients());
     }
-    log::info!("stopped");
+    log::info!("stopped: {}", engine.statistics());
     Ok(())
 }
 

@@ -13,4 +13,6 @@ pub mod sys;
 pub use dial::{DialError, DialErrorKind, DialOptions, Dialled, Target, dial, dial_addresses};
 pub use duplex::{Closer, Duplex, Ready};
 pub use host::host_name;
-pub use sys::{Interest, PeerCredentials, Wake, Watch, group_id, peer_credentials, poll, user_id};
+pub use sys::{
+    Interest, PeerCredentials, Wake, Watch, group_id, peer_credentials, poll, raise_descriptor_limit, user_id,
+};

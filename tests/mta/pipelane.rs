@@ -143,7 +143,7 @@ impl Sink {
         let place = Place::new();
         let output = place.path().join("output");
         let mut command = tied(executable());
-        command.args(["sink", "--listen", "127.0.0.1:0", "--max-size", "4000000000"]);
+        command.args(["sink", "--listen", "127.0.0.1:0", "--max-size", "2000000000"]);
         let child = spawn(command, &output);
         let mut sink = Sink { child, next_hop: String::new(), _place: place };
         let address = wait(

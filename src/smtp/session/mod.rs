@@ -1,8 +1,8 @@
 //! The SMTP client session (RFC 5321) with pipelining inside and across transactions (RFC 2920, RFC 3030), as a pure
 //! state machine: octets in, octets and events out. No socket, no clock, no thread, no log.
 //!
-//! Two cursors run over one queue of transactions. The **sending cursor** ([`sending`]) stands in the youngest
-//! one and generates what its level allows to be sent ahead; the **receiving cursor** ([`receiving`]) stands in the oldest unanswered one.
+//! Two cursors run over one queue of transactions. The **sending cursor** (`sending`) stands in the youngest
+//! one and generates what its level allows to be sent ahead; the **receiving cursor** (`receiving`) stands in the oldest unanswered one.
 //! Between them lies the FIFO of what was sent and not yet answered: each reply pops one entry and is judged by that
 //! entry's type, never by its own code or text.
 //!
