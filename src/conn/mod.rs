@@ -6,12 +6,14 @@
 
 pub mod delivery;
 pub mod drive;
+pub mod feed;
 pub mod ledger;
 pub mod open;
 pub mod pace;
 pub mod policy;
 
 pub use delivery::Delivery;
-pub use drive::{Connection, Feed, Retry, Token};
+pub use drive::Connection;
+pub use feed::{Feed, Retry, Token};
 pub use ledger::Ledger;
 pub use open::{OpenError, Opener};
