@@ -164,7 +164,7 @@ fn print_row(run: &Run, result: &Result<Measured, TrialError>, slowest: Option<f
     } else {
         format!("{} {} in {:.1} s, extrapolated", run.part, run.work.unit(), measured.delivery.as_secs_f64())
     };
-    println!("  {:<10} {:>10.2} s  {:>14.2}  {:>9}  {basis}", run.level.name(), seconds, trips, speed_up);
+    println!("  {:<10} {:>10.2} s  {:>14.3}  {:>9}  {basis}", run.level.name(), seconds, trips, speed_up);
     let delivered = measured.count(Verdict::Delivered);
     let expected: usize = measured.reports.iter().map(|report| report.outcomes.len()).sum();
     if delivered != expected {

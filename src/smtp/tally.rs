@@ -142,6 +142,13 @@ mod tests {
     }
 
     #[test]
+    fn a_verification_costs_a_reset_and_is_no_refusal() {
+        let mut tally = Tally::default();
+        (0..UNPAID_RESETS).for_each(|_| tally.ended(Fate::Empty, true));
+        assert!(!tally.is_cautious() && tally.is_spent(None));
+    }
+
+    #[test]
     fn a_known_error_limit_is_not_reached() {
         let mut tally = Tally::default();
         let refusal = Reply { code: 550, lines: vec![] };

@@ -4,7 +4,7 @@
 //! content octet was handed to the kernel, and that no reply settles, is in doubt. Any other may be sent again.
 
 use super::receiving::BEHIND_A_DOT;
-use super::{Answers, Event, Flying, Owed, Session, Stage, State};
+use super::{Answers, Event, Flying, Owed, Session, State};
 use crate::config::{Level, Trust};
 use crate::smtp::ladder::{Fact, Proof};
 use crate::smtp::reply::Reply;
@@ -161,7 +161,7 @@ impl Session {
     /// Ends the session: every transaction still open is settled by what is known of it.
     pub(super) fn fail(&mut self, reason: CloseReason) {
         while let Some(flight) = self.flights.pop_front() {
-            self.learn_recipient_limit(&flight);
+            self.learn_recipient_limit(recipient_limit(&flight));
             let (id, level) = (flight.id, flight.level);
             let end = interrupted(flight, self.written, &reason);
             self.events.push_back(Event::Ended { id, level, end });
@@ -190,7 +190,6 @@ impl Session {
     fn settle(&mut self, mut flight: Flying) {
         self.bytes_in_flight -= flight.what.size();
         let (id, level) = (flight.id, flight.level);
-        self.learn_recipient_limit(&flight);
         let has_reset = flight.has_reset;
         let end = conclude(&mut flight);
         let fate = match &end {
@@ -207,8 +206,8 @@ impl Session {
         self.events.push_back(Event::Ended { id, level, end });
     }
 
-    fn learn_recipient_limit(&mut self, flight: &Flying) {
-        if let Some(limit) = recipient_limit(flight) {
+    pub(super) fn learn_recipient_limit(&mut self, limit: Option<u32>) {
+        if let Some(limit) = limit.filter(|limit| self.known.rcpt_max != Some(*limit)) {
             self.learn(Fact::RcptMax(limit));
         }
     }
@@ -266,18 +265,11 @@ fn conclude(flight: &mut Flying) -> End {
 }
 
 /// "Too many recipients" (RFC 5321 section 4.5.3.1.10): from some place on, after accepted ones, every RCPT got 452.
-fn recipient_limit(flight: &Flying) -> Option<u32> {
+pub(super) fn recipient_limit(flight: &Flying) -> Option<u32> {
     let accepted = flight.recipients.iter().take_while(|reply| reply.code != 452).filter(|r| r.is_positive()).count();
     let mut rest = flight.recipients.iter().skip_while(|reply| reply.code != 452).peekable();
     let first = rest.peek()?;
     let says_so = first.status().is_none_or(|status| status.subject == 5 && status.detail == 3);
     let limit = accepted > 0 && says_so && rest.all(Reply::is_negative);
     limit.then(|| u32::try_from(accepted).unwrap_or(u32::MAX))
-}
-
-impl Stage {
-    /// Whether silence at this stage is a finding about the server rather than a fault.
-    pub const fn is_proof(self) -> bool {
-        matches!(self, Stage::Proof)
-    }
 }

@@ -36,6 +36,7 @@
 mod ending;
 mod receiving;
 mod sending;
+mod stage;
 #[cfg(test)]
 mod tests;
 mod transaction;
@@ -50,6 +51,7 @@ use crate::config::{Level, Trust};
 use std::collections::VecDeque;
 
 pub use ending::{Cause, CloseReason, End};
+pub use stage::Stage;
 pub use transaction::{Answers, Transaction, TransactionId};
 use transaction::{Flying, Step};
 
@@ -90,40 +92,6 @@ pub enum Want {
     Idle,
     /// The session is over.
     Closed,
-}
-
-/// What the oldest unanswered command is: it decides how long to wait.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
-    /// The greeting, EHLO or HELO.
-    Greeting,
-    /// A RSET with nothing behind it.
-    Reset,
-    /// A RSET sent behind a dot to see whether it is executed. Its reply is due with the dot's.
-    Proof,
-    /// MAIL, or the RSET in front of it.
-    Mail,
-    /// RCPT
-    Rcpt,
-    /// DATA
-    Data,
-    /// The final dot, or BDAT.
-    Content,
-}
-
-impl Stage {
-    /// For people: what was not answered.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Stage::Greeting => "the greeting",
-            Stage::Reset => "RSET",
-            Stage::Proof => "RSET behind the final dot",
-            Stage::Mail => "MAIL",
-            Stage::Rcpt => "RCPT",
-            Stage::Data => "DATA",
-            Stage::Content => "the end of the content",
-        }
-    }
 }
 
 /// What the driver is told.
@@ -388,24 +356,6 @@ impl Session {
     /// The next thing to tell, oldest first.
     pub fn next_event(&mut self) -> Option<Event> {
         self.events.pop_front()
-    }
-
-    /// What the oldest unanswered command is; `None` when nothing is owed.
-    pub fn stage(&self) -> Option<Stage> {
-        let stage = match self.owed.front()? {
-            Owed::Greeting | Owed::Ehlo | Owed::Helo => Stage::Greeting,
-            Owed::ProbeSurplus | Owed::ProofReset => Stage::Proof,
-            Owed::ProbeReset => Stage::Reset,
-            Owed::Reset(id) => match self.flights.iter().find(|f| f.id == *id) {
-                Some(flight) if flight.level >= Level::Chunk => Stage::Mail,
-                _ => Stage::Reset,
-            },
-            Owed::Mail(_) => Stage::Mail,
-            Owed::Rcpt(_) => Stage::Rcpt,
-            Owed::Data(_) => Stage::Data,
-            Owed::ProbeChunk | Owed::Dot(_) | Owed::LoneDot(_) | Owed::Chunk { .. } => Stage::Content,
-        };
-        Some(stage)
     }
 
     fn flight(&mut self, id: TransactionId) -> Option<&mut Flying> {

@@ -1,5 +1,6 @@
 //! The receiving cursor: each reply pops one entry of the FIFO and is judged by that entry's type.
 
+use super::ending::recipient_limit;
 use super::{CloseReason, Event, Flying, Owed, Probe, Session, State, Step, TransactionId};
 use crate::smtp::command;
 use crate::smtp::extension::Extensions;
@@ -178,8 +179,11 @@ impl Session {
         if self.is_out_of_step(&reply) {
             return;
         }
-        if let Some(flight) = self.flight(id) {
-            flight.recipients.push(reply);
+        let Some(flight) = self.flight(id) else { return };
+        flight.recipients.push(reply);
+        if flight.recipients.len() == flight.what.recipients.len() {
+            let limit = recipient_limit(flight);
+            self.learn_recipient_limit(limit);
         }
     }
 

@@ -48,7 +48,8 @@ impl Answers {
 
     /// Whether the server took the message for at least one recipient.
     pub fn is_accepted(&self) -> bool {
-        self.mail.is_positive() && self.decision.as_ref().is_some_and(Reply::is_positive)
+        let to_somebody = self.mail.is_positive() && self.recipients.iter().any(Reply::is_positive);
+        to_somebody && self.decision.as_ref().is_some_and(Reply::is_positive)
     }
 
     /// Whether any reply that decides is a refusal.

@@ -1,0 +1,188 @@
+//! What holds whatever the server decides and however the octets are cut.
+
+use super::play::{Order, Outcome, all_earned, options, play};
+use super::server::{Manners, Stop};
+use super::world::{Plan, plans, wild_plans};
+use crate::config::{Level, Trust};
+use crate::smtp::ladder::{Fact, Knowledge, Proof};
+use crate::smtp::session::{CloseReason, End, Session, Want};
+use proptest::prelude::*;
+
+const HONEST: Manners = Manners { pipelining: true, chunking: true, probe_replies: 2, stop: None };
+
+/// Every way of sending: what is allowed and what is offered.
+fn ways() -> impl Strategy<Value = (Level, Manners)> {
+    let level = proptest::sample::select(Level::ALL.to_vec());
+    (level, any::<bool>(), proptest::bool::weighted(0.9))
+        .prop_map(|(level, chunking, pipelining)| (level, Manners { pipelining, chunking, ..HONEST }))
+}
+
+fn stops() -> impl Strategy<Value = (usize, Stop)> {
+    let stop = proptest::sample::select(vec![Stop::Farewell, Stop::Before, Stop::After, Stop::Reset]);
+    // Behind the greeting and EHLO.
+    (2usize..40, stop)
+}
+
+fn is_accepted(end: &End) -> bool {
+    matches!(end, End::Answered(answers) if answers.is_accepted())
+}
+
+/// No message is reported accepted that was not taken, nor unsent that was.
+fn holds_the_law_of_doubt(outcome: &Outcome) -> Result<(), TestCaseError> {
+    for (message, end) in &outcome.ends {
+        let taken = outcome.taken.iter().filter(|(taken, _)| taken == message).count();
+        prop_assert!(taken <= 1, "message {message} was taken {taken} times");
+        let unsent = matches!(end, End::Unsent { .. });
+        prop_assert!(!(unsent && taken == 1), "message {message} was taken and is {end:?}");
+        prop_assert!(!is_accepted(end) || taken == 1, "message {message} was not taken and is {end:?}");
+    }
+    Ok(())
+}
+
+proptest! {
+
+    /// The model server fails on any octet out of place; and each recipient has the reply that the server decided on.
+    #[test]
+    fn every_recipient_has_the_servers_own_decision(
+        plans in plans(8), (level, manners) in ways(), window in 1usize..9, seed in any::<u64>(),
+    ) {
+        let outcome = play(options(level, Trust::Learned, window), all_earned(), manners, &plans, Order::any(seed));
+        prop_assert_eq!(outcome.ends.len(), plans.len());
+        for (message, plan) in plans.iter().enumerate() {
+            prop_assert_eq!(outcome.codes(message, plan), Some(decided(plan)), "message {}", message);
+        }
+        holds_the_law_of_doubt(&outcome)?;
+        let used = outcome.levels.iter().max();
+        prop_assert!(used <= Some(&level), "{used:?} is above {level:?}");
+    }
+
+    #[test]
+    fn any_cut_of_the_replies_gives_the_same_end(
+        plans in plans(8), (level, manners) in ways(), stop in proptest::option::of(stops()), seed in any::<u64>(),
+    ) {
+        let manners = Manners { stop, ..manners };
+        let run = |seed| play(options(level, Trust::Learned, 4), all_earned(), manners.clone(), &plans, Order::strict(seed));
+        prop_assert_eq!(run(seed), run(seed.wrapping_add(1)));
+    }
+
+    #[test]
+    fn a_lost_connection_makes_nothing_unsent_that_was_taken(
+        plans in plans(12), (level, manners) in ways(), stop in stops(), window in 1usize..9, seed in any::<u64>(),
+    ) {
+        let manners = Manners { stop: Some(stop), ..manners };
+        let outcome = play(options(level, Trust::Learned, window), all_earned(), manners, &plans, Order::any(seed));
+        holds_the_law_of_doubt(&outcome)?;
+        for (message, end) in &outcome.ends {
+            let doubt = matches!(end, End::InDoubt { .. });
+            prop_assert!(!(doubt && stop.1 == Stop::Farewell), "message {} is in doubt behind a 421: {:?}", message, end);
+        }
+    }
+
+    /// From nothing known: proof, probe and all levels on the way.
+    #[test]
+    fn levels_are_earned_without_harm(
+        mut plans in plans(8), replies in 2usize..4, seed in any::<u64>(), chunking in any::<bool>(),
+    ) {
+        // A refused DATA right after the probe cannot be told from a late third reply; that has a test of its own.
+        plans.iter_mut().for_each(|plan| plan.data = 354);
+        let manners = Manners { chunking, probe_replies: replies, ..HONEST };
+        let options = options(Level::Stream, Trust::Learned, 8);
+        let outcome = play(options, Knowledge::default(), manners, &plans, Order::any(seed));
+        for (message, plan) in plans.iter().enumerate() {
+            prop_assert_eq!(outcome.codes(message, plan), Some(decided(plan)), "message {}", message);
+        }
+        holds_the_law_of_doubt(&outcome)?;
+        let streamed = outcome.levels.contains(&Level::Stream);
+        prop_assert!(!streamed || (chunking && replies == 2));
+        prop_assert!(replies == 2 || !outcome.learned.contains(&Fact::Chunk(Proof::Earned)));
+    }
+
+    /// A server that says anything to anything: the client ends each transaction once, and what it sends stays in order.
+    #[test]
+    fn a_server_out_of_its_mind_gets_no_octet_out_of_place(
+        plans in wild_plans(), (level, manners) in ways(), stop in proptest::option::of(stops()), seed in any::<u64>(),
+    ) {
+        let manners = Manners { stop, ..manners };
+        let outcome = play(options(level, Trust::Stream, 4), Knowledge::default(), manners, &plans, Order::any(seed));
+        for (message, end) in &outcome.ends {
+            let taken = outcome.taken.iter().any(|(taken, _)| taken == message);
+            prop_assert!(!is_accepted(end) || taken, "message {} was not taken and is {:?}", message, end);
+        }
+    }
+
+    #[test]
+    fn nonsense_ends_the_session_and_every_transaction_in_it(
+        plans in plans(6), nonsense in proptest::collection::vec("(250|354|220|421|[0-9]{0,4})[ -]?[ -~\u{0}-\u{ff}]{0,9}(\r\n|\n)?", 0..60),
+    ) {
+        let mut session = Session::new(options(Level::Stream, Trust::Stream, 4), Knowledge::default());
+        session.input(b"220 x\r\n");
+        drain(&mut session);
+        session.input(b"250-x\r\n250-PIPELINING\r\n250 CHUNKING\r\n");
+        let (mut begun, mut ended) = (0, 0);
+        for piece in &nonsense {
+            if begun < plans.len() && session.has_room(100) && !session.is_retired() {
+                session.begin(super::world::transaction(begun, &plans[begun], plans[begun].size.map(|_| &b"x\r\n"[..])));
+                begun += 1;
+            }
+            prop_assert!(drain(&mut session) <= 256 * 1024);
+            session.input(piece.as_bytes());
+            ended += ends(&mut session);
+        }
+        session.lost("the end");
+        ended += ends(&mut session);
+        prop_assert_eq!(begun, ended);
+        prop_assert!(session.closed().is_some());
+    }
+}
+
+/// Writes everything, with content of blanks; how much there was at once.
+fn drain(session: &mut Session) -> usize {
+    let mut most = 0;
+    for _ in 0..1000 {
+        match session.want() {
+            Want::Content { max, .. } => session.supply(&vec![b' '; max]),
+            Want::Write => {
+                let n = session.output().len();
+                most = most.max(n);
+                session.wrote(n);
+            }
+            Want::Read | Want::Idle | Want::Closed => return most,
+        }
+    }
+    panic!("the session writes without end");
+}
+
+fn ends(session: &mut Session) -> usize {
+    let mut count = 0;
+    while let Some(event) = session.next_event() {
+        count += usize::from(matches!(event, crate::smtp::session::Event::Ended { .. }));
+    }
+    count
+}
+
+/// What an honest server's decisions mean for each recipient.
+fn decided(plan: &Plan) -> Vec<u16> {
+    let accepted = plan.recipients.iter().any(|code| code / 100 == 2);
+    let content = match plan.size {
+        _ if !accepted => 0,
+        None => 0,
+        Some(_) if plan.data != 354 => plan.data,
+        Some(_) => plan.end,
+    };
+    let decide = |code: &u16| match *code {
+        _ if plan.mail / 100 != 2 => plan.mail,
+        code if code / 100 == 2 && content != 0 => content,
+        code => code,
+    };
+    plan.recipients.iter().map(decide).collect()
+}
+
+#[test]
+fn nothing_known_and_nothing_refused_reaches_the_highest_level() {
+    let plans = vec![Plan::good(2, 300); 20];
+    let options = options(Level::Stream, Trust::Learned, 8);
+    let outcome = play(options, Knowledge::default(), HONEST, &plans, Order::any(7));
+    assert_eq!(outcome.taken.len(), 20);
+    assert_eq!(outcome.levels.iter().filter(|level| **level == Level::Stream).count(), 19);
+    assert_eq!(outcome.closed, Some(CloseReason::Quit(Some("the connection is being closed"))));
+}
