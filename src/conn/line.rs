@@ -14,8 +14,10 @@ use std::time::{Duration, Instant};
 
 /// A write that waits looks this often whether it is to stop.
 const SLICE: Duration = Duration::from_millis(500);
-/// The least time that a server is given to answer the RSET behind a final dot.
+/// The least time that a server is given to answer the RSET behind a final dot, once the dot is answered. Both replies are
+/// due together; where only the RSET is at stake that is soon, where an envelope rides with it a server under load has longer.
 const PROOF: Duration = Duration::from_secs(1);
+const OVERLAP: Duration = Duration::from_secs(5);
 /// Octets read at once, and content read at once.
 const BUFFER: usize = 64 * 1024;
 
@@ -171,6 +173,7 @@ impl Line {
         let patience = match stage {
             Some(Stage::Greeting) => timeouts.greeting,
             Some(Stage::Reset) => timeouts.rset,
+            Some(Stage::Overlap) => timeouts.rset.min(OVERLAP.max(3 * self.round_trip)),
             Some(Stage::Proof) => PROOF.max(3 * self.round_trip),
             Some(Stage::Mail) => timeouts.mail,
             Some(Stage::Rcpt) => timeouts.rcpt,
