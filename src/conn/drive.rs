@@ -79,6 +79,14 @@ impl<T: Token> Connection<T> {
         must_end_by: &dyn Fn() -> Option<Instant>,
     ) -> Result<Connection<T>, (OpenError, Option<SocketAddr>)> {
         let opened = opener.dial(exclude).map_err(|error| (error, None))?;
+        Connection::over(opener, opened, must_end_by)
+    }
+
+    pub(super) fn over(
+        opener: &Opener,
+        opened: Opened,
+        must_end_by: &dyn Fn() -> Option<Instant>,
+    ) -> Result<Connection<T>, (OpenError, Option<SocketAddr>)> {
         let address = opened.address;
         let mut connection = Connection::new(opener.clone(), opened);
         match connection.greet(must_end_by) {

@@ -7,12 +7,12 @@ use super::crew::Member;
 use super::report::{self, Route};
 use super::{Job, Obligation, Site};
 use crate::config::Level;
-use crate::conn::{Connection, Feed, OpenError, Opener, Retry, Token, Vacancy, policy};
+use crate::conn::{Connection, Feed, Opener, Retry, Token, Vacancy, policy};
 use crate::mail::Outcome;
 use crate::net::{Interest, Watch, poll};
 use crate::smtp::{Cause, CloseReason, Extensions};
 use crate::sync::{Permit, after};
-use log::{debug, error, warn};
+use log::{error, warn};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -20,8 +20,6 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Servers of one next hop that are asked in turn when each refuses the session.
-const SERVERS: usize = 5;
 /// How long a lane waits for one of the connections that all next hops share until it says so.
 const CONNECTION_WAIT: Duration = Duration::from_secs(30);
 /// How often it looks, meanwhile, whether it is still wanted.
@@ -140,27 +138,8 @@ impl Lane {
     fn connect(&self) -> Result<Connection<Obligation>, Outcome> {
         // Nothing is on the wire yet: a stop ends the attempt at once.
         let must_end_by = || self.site.is_stopping().then(Instant::now);
-        let mut refused: Vec<SocketAddr> = Vec::new();
-        let mut last: Option<Outcome> = None;
-        loop {
-            let (error, address) = match Connection::open(&self.opener, &refused, &must_end_by) {
-                Ok(connection) => return Ok(connection),
-                Err(failed) => failed,
-            };
-            debug!("{}: lane {}: {error}", self.site.next_hop, self.number);
-            let mut outcome = policy::unopened(&error);
-            outcome.text = error.to_string();
-            let Some(address) = address else {
-                // With every address tried, what the last server said is the better reason.
-                let said = last.filter(|_| matches!(error, OpenError::Dial(_)));
-                return Err(said.unwrap_or(outcome));
-            };
-            refused.push(address);
-            if refused.len() >= SERVERS || self.site.is_stopping() {
-                return Err(outcome);
-            }
-            last = Some(outcome);
-        }
+        let open = |refused: &[SocketAddr]| Connection::open(&self.opener, refused, &must_end_by);
+        Opener::in_turn(open, || self.site.is_stopping())
     }
 
     /// A server that ends one connection after another without answering a message is as good as down.
