@@ -129,7 +129,7 @@ fn the_manual_has_every_command_and_option() {
     for command in commands() {
         let head = format!("\n.Ss pipelane {command}\n");
         let (_, rest) = page.split_once(&head).unwrap_or_else(|| panic!("no section for {command}"));
-        let section = rest.split("\n.S").next().unwrap_or_default();
+        let section = rest.split("\n.Ss ").flat_map(|part| part.split("\n.Sh ")).next().unwrap_or_default();
         if command == "help" {
             continue;
         }
