@@ -45,7 +45,9 @@ pub struct Opener {
     /// The lane's name, for logs.
     pub lane: String,
     /// Signalled when there is news for the lane.
-    pub wake: Wake,
+    pub news: Wake,
+    /// Signalled, and left so, when the lane is to stop: nothing is dialled any more.
+    pub halt: Wake,
 }
 
 /// A connected socket with its fresh session.
@@ -65,7 +67,7 @@ impl Opener {
             budget: self.settings.timeouts.connect,
             source_address: self.settings.source_address,
             exclude,
-            wake: None,
+            wake: Some(&self.halt),
         };
         let dialled = dial(&target, &options)?;
         let server = format!("{host}[{}]:{}", dialled.address.ip(), dialled.address.port());

@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::conn::Ledger;
 use crate::lane::{Obligation, Statistics, Ticket};
 use crate::mail::{Message, NextHop, Outcome};
-use crate::sync::{Budget, Mutex, Permit};
+use crate::sync::{Budget, Mutex, Permit, after};
 use channel::Channel;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -74,7 +74,7 @@ impl Engine {
     /// Waits up to `patience` for room to hold a message of about `size` octets for this next hop: per next hop
     /// and in total, messages and octets. `None`: still full.
     pub fn room(&self, next_hop: &NextHop, size: u64, patience: Duration) -> Option<Room> {
-        let deadline = Instant::now() + patience;
+        let deadline = after(patience);
         let left = || deadline.saturating_duration_since(Instant::now());
         let channel = self.channel(next_hop);
         // The narrow budgets first: whoever waits there holds nothing that other next hops need.
@@ -108,7 +108,7 @@ impl Engine {
 
     /// Takes no new work, lets what is on the wire finish up to the configured time, defers the rest, joins all threads.
     pub fn drain(&self) {
-        let ends = Instant::now() + self.config.limits.drain;
+        let ends = after(self.config.limits.drain);
         let channels: Vec<Arc<Channel>> = {
             let channels = self.channels.lock();
             self.draining.store(true, Ordering::Release);
@@ -124,7 +124,8 @@ impl Engine {
             return Arc::clone(channel);
         }
         if channels.len() >= CHANNELS {
-            channels.retain(|_, channel| !channel.is_idle());
+            // One that somebody else holds at this moment may be about to get work. Holders are made under this lock only.
+            channels.retain(|_, channel| Arc::strong_count(channel) > 1 || !channel.is_idle());
         }
         let channel = Arc::new(Channel::new(next_hop.clone(), self.config.settings(next_hop), self));
         if self.draining.load(Ordering::Acquire) {

@@ -224,9 +224,11 @@ fn interrupted(mut flight: Flying, written: u64, reason: &CloseReason) -> End {
     if let Some(reply) = flight.void.as_ref().filter(|_| !whole) {
         return End::unsent(refused_in_front(reply.clone()));
     }
+    if let Some(cause) = flight.given_up.take_if(|_| !whole) {
+        return End::unsent(cause);
+    }
     let recipients = flight.take_recipients();
     match reason {
-        _ if flight.cancelled && !whole => End::unsent(Cause::Cancelled),
         CloseReason::ByServer(reply) => End::Unsent { cause: Cause::Closing(reply.clone()), recipients },
         other if whole => End::InDoubt { cause: Cause::Lost(other.to_string()), recipients },
         other => End::Unsent { cause: Cause::Lost(other.to_string()), recipients },
@@ -249,8 +251,8 @@ fn conclude(flight: &mut Flying) -> End {
         // Its RSET or its place in line was refused, and yet a content was taken: under which envelope, nobody can say.
         return if taken { End::InDoubt { cause, recipients: Vec::new() } } else { End::unsent(cause) };
     }
-    if flight.cancelled && flight.content_end.is_none() {
-        return End::unsent(Cause::Cancelled);
+    if let Some(cause) = flight.given_up.take_if(|_| flight.content_end.is_none()) {
+        return End::unsent(cause);
     }
     // A farewell in the place of the verdict on MAIL or on accepted recipients is no verdict.
     let decides = if flight.has_accepted_recipient() { &flight.decision } else { &flight.mail };

@@ -321,7 +321,7 @@ impl Session {
     /// The caller no longer wants this transaction. What has not passed the point of no return is not sent.
     pub fn cancel(&mut self, id: TransactionId) {
         if let Some(flight) = self.flight(id) {
-            flight.cancelled = true;
+            flight.given_up.get_or_insert(Cause::Cancelled);
         }
     }
 

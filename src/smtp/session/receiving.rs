@@ -231,7 +231,7 @@ impl Session {
             self.learn(Fact::Chunk(Proof::Earned));
         }
         let Some(flight) = self.flight(id) else { return };
-        let wanted = flight.has_accepted_recipient() && !flight.cancelled;
+        let wanted = flight.has_accepted_recipient() && flight.given_up.is_none();
         // A dot under an envelope that is another's, or accepted in part, would deliver an empty message.
         let to_nobody = flight.void.is_none() && !flight.said_yes_to_a_recipient();
         match (wanted, to_nobody) {

@@ -3,7 +3,7 @@
 //! One function, [`Session::may_send`], holds the whole ladder: for each level and step it says what must have been
 //! answered first. Everything else here only writes.
 
-use super::{Flying, Owed, Probe, Session, State, Step, TransactionId, Want};
+use super::{Cause, Flying, Owed, Probe, Session, State, Step, TransactionId, Want};
 use crate::config::Level;
 use crate::config::Trust;
 use crate::smtp::command;
@@ -77,13 +77,15 @@ impl Session {
 
     /// The content asked for cannot be had: what was begun of it cannot be finished.
     pub fn content_broken(&mut self, why: &'static str) {
-        self.abandon(why);
+        if let Some(flight) = self.flights.back_mut() {
+            flight.given_up.get_or_insert(Cause::Lost(why.to_owned()));
+        }
     }
 
     fn content_wanted(&self) -> Option<Want> {
         let flight = self.flights.back()?;
         match flight.step {
-            Step::Content { sent, chunk_end } if !flight.cancelled => {
+            Step::Content { sent, chunk_end } if flight.given_up.is_none() => {
                 let left = usize::try_from(chunk_end - sent).unwrap_or(usize::MAX);
                 Some(Want::Content { id: flight.id, offset: sent, max: left.min(PIECE) })
             }
@@ -102,8 +104,8 @@ impl Session {
 
     fn advance(&mut self) -> bool {
         let Some(flight) = self.flights.back() else { return false };
-        if flight.cancelled {
-            return self.drop_cancelled();
+        if flight.given_up.is_some() {
+            return self.drop_given_up();
         }
         let before_content = !matches!(flight.step, Step::Content { .. } | Step::AwaitGo);
         if before_content && (flight.is_refused() || flight.decision.is_some()) {
@@ -341,13 +343,13 @@ impl Session {
 
     /// The youngest transaction is no longer wanted. Between commands it just ends. Inside content the connection must be aborted, which
     /// waits until the transactions before it are answered.
-    fn drop_cancelled(&mut self) -> bool {
+    fn drop_given_up(&mut self) -> bool {
         let Some(flight) = self.flights.back() else { return false };
         match flight.step {
             Step::AwaitGo => false,
             Step::Content { .. } if self.flights.len() > 1 => false,
             Step::Content { .. } => {
-                self.abandon("the message was withdrawn while its content was being sent");
+                self.abandon("the message was given up while its content was being sent");
                 true
             }
             _ => self.finish_sending(),

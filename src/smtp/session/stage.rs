@@ -35,11 +35,6 @@ impl Stage {
             Stage::Content => "the end of the content",
         }
     }
-
-    /// Whether silence at this stage is a finding about the server rather than a fault.
-    pub const fn is_proof(self) -> bool {
-        matches!(self, Stage::Proof)
-    }
 }
 
 impl Session {

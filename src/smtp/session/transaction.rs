@@ -1,5 +1,6 @@
 //! One mail transaction (RFC 5321 3.3): what was asked for, how far it has been sent, and what was answered.
 
+use super::Cause;
 use crate::config::Level;
 use crate::mail::{Content, Envelope};
 use crate::smtp::reply::Reply;
@@ -107,8 +108,8 @@ pub(super) struct Flying {
     pub owed: usize,
     /// The place in the output behind the last octet of content and its end mark, once that was generated.
     pub content_end: Option<u64>,
-    /// The caller wants it no more.
-    pub cancelled: bool,
+    /// Why it is not to be sent after all: withdrawn, or its content cannot be had.
+    pub given_up: Option<Cause>,
 }
 
 impl Flying {
@@ -127,7 +128,7 @@ impl Flying {
             decision: None,
             owed: 0,
             content_end: None,
-            cancelled: false,
+            given_up: None,
         }
     }
 

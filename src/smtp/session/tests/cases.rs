@@ -148,6 +148,23 @@ fn a_message_withdrawn_inside_a_chunk_waits_for_those_before_it() {
 }
 
 #[test]
+fn content_that_cannot_be_had_does_not_put_the_messages_before_it_in_doubt() {
+    let mut session = ready(Level::Stream, true);
+    begin(&mut session, &Plan::good(1, 100));
+    written(&mut session);
+    let max = content(&mut session);
+    session.supply(&vec![b' '; max]);
+    session.begin(transaction(&Plan::good(1, 100)));
+    content(&mut session);
+    session.content_broken("the file is gone");
+    written(&mut session);
+    session.input(b"250 ok\r\n250 ok\r\n250 queued\r\n");
+    assert!(matches!(end(&mut session), Some(End::Answered(answers)) if answers.is_accepted()));
+    assert_eq!(session.want(), Want::Closed);
+    assert_eq!(end(&mut session), Some(End::unsent(Cause::Lost("the file is gone".into()))));
+}
+
+#[test]
 fn a_farewell_between_begin_and_the_first_octet_loses_nothing() {
     let mut session = ready(Level::Envelope, false);
     begin(&mut session, &Plan::good(1, 100));
