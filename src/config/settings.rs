@@ -107,8 +107,6 @@ pub struct Timeouts {
     pub data_done: Duration,
     /// The reply to a RSET that nothing was sent behind.
     pub rset: Duration,
-    /// The reply to QUIT: a courtesy, so short.
-    pub quit: Duration,
     /// A connection without work is closed after this.
     pub idle: Duration,
 }
@@ -125,7 +123,6 @@ impl Default for Timeouts {
             data_transfer: seconds(180),
             data_done: seconds(600),
             rset: seconds(20),
-            quit: seconds(5),
             idle: seconds(30),
         }
     }
