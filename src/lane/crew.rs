@@ -44,6 +44,11 @@ impl Crew {
         self.connected
     }
 
+    /// Lanes with a session ready, and lanes that try to get one.
+    pub fn open(&self) -> usize {
+        self.connecting + self.connected
+    }
+
     /// Wakes every lane.
     pub fn tell(&self) {
         self.members.iter().for_each(|member| member.news.signal());
@@ -77,7 +82,7 @@ impl Crew {
 
     /// Whether a lane should connect, with so many messages waiting. `doubtful`: the last attempt to connect failed.
     pub fn wants_connection(&self, waiting: usize, doubtful: bool, now: Instant) -> bool {
-        let open = self.connecting + self.connected;
+        let open = self.open();
         let one_at_a_time = doubtful || self.crowded_until.is_some();
         let crowded = self.connected > 0 && self.crowded_until.is_some_and(|until| until > now);
         let pays = open == 0 || waiting > BACKLOG * open;
@@ -90,10 +95,10 @@ impl Crew {
     }
 
     /// A lane that was connecting has a session ready.
-    pub fn connected_one(&mut self) {
+    pub fn connected_one(&mut self, now: Instant) {
         self.connecting = self.connecting.saturating_sub(1);
         self.connected += 1;
-        self.crowded_until = None;
+        self.crowded_until = self.crowded_until.filter(|until| *until > now);
     }
 
     /// A lane has lost its connection.
@@ -106,7 +111,7 @@ impl Crew {
         self.connecting = self.connecting.saturating_sub(1);
     }
 
-    /// A connection was refused while others are open.
+    /// A connection was refused while others are open or being made.
     pub fn crowded(&mut self, now: Instant) {
         self.crowded_until = Some(now + CROWDED);
     }
@@ -146,7 +151,7 @@ mod tests {
         assert!(crew.wants_connection(1, false, now));
         crew.connecting();
         assert!(!crew.wants_connection(BACKLOG, false, now) && crew.wants_connection(BACKLOG + 1, false, now));
-        crew.connected_one();
+        crew.connected_one(now);
         assert!(!crew.wants_connection(BACKLOG, false, now));
         crew.disconnected();
         assert!(crew.wants_connection(1, false, now));
@@ -166,16 +171,19 @@ mod tests {
     fn a_server_that_refuses_one_more_connection_is_left_alone_with_what_it_has() {
         let (mut crew, now) = (crew(4), Instant::now());
         crew.connecting();
-        crew.connected_one();
         crew.connecting();
         crew.not_connected();
         crew.crowded(now);
-        assert!(!crew.wants_connection(1000, false, now));
+        assert!(!crew.wants_connection(1000, false, now), "one is still being made");
+        crew.connected_one(now);
+        assert!(!crew.wants_connection(1000, false, now), "it has one");
         assert!(crew.wants_connection(1000, false, now + CROWDED));
         crew.connecting();
         assert!(!crew.wants_connection(1000, false, now + CROWDED), "one at a time");
-        crew.not_connected();
+        crew.connected_one(now + CROWDED);
+        assert!(crew.wants_connection(1000, false, now + CROWDED), "it takes more again");
         crew.crowded(now + CROWDED);
+        crew.disconnected();
         crew.disconnected();
         assert!(crew.wants_connection(1, false, now + CROWDED), "it has none left");
     }

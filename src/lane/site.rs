@@ -153,8 +153,9 @@ impl Site {
     /// A lane that was connecting has a session ready: the site lives.
     pub fn connected(&self, offered: &Extensions, server: &str) {
         let mut state = self.state.lock();
-        state.crew.connected_one();
-        state.offers = Some((Offers::of(offered, server), Instant::now()));
+        let now = Instant::now();
+        state.crew.connected_one(now);
+        state.offers = Some((Offers::of(offered, server), now));
         state.trouble.end();
         state.asked = false;
         // Lanes that waited for the outcome of this attempt may find that backlog justifies one of their own.
@@ -189,12 +190,12 @@ impl Site {
         }
     }
 
-    /// A connection cannot be had or is no use. While no lane has one the site is in trouble: what waits is deferred now, and
-    /// doors say so, until the pause is over.
+    /// A connection cannot be had or is no use. When no other lane has one or tries, the site is in trouble: what waits is deferred
+    /// now, and doors say so, until the pause is over.
     fn fail(&self, outcome: &Outcome) {
         let mut state = self.state.lock();
         let now = Instant::now();
-        if state.crew.connected() > 0 {
+        if state.crew.open() > 0 {
             return state.crew.crowded(now);
         }
         state.trouble.begin(outcome, now);
