@@ -36,7 +36,6 @@ fn deliver(host: &Host, size: usize, shorten: fn(&mut Timeouts) -> &mut Duration
         data_transfer: long,
         data_done: long,
         rset: long,
-        quit: long,
         idle: SHORT,
     };
     *shorten(&mut timeouts) = SHORT;
