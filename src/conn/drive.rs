@@ -2,8 +2,8 @@
 //!
 //! This is the only place that knows both the protocol and the socket. Each turn takes the work that has room, does the one
 //! thing the session wants, and passes on what it tells. A lane's thread lives in here; it waits in one
-//! `poll(2)` on its socket and its wake. The socket's side is in [`line`](super::line), the account of messages in
-//! [`aboard`](super::aboard).
+//! `poll(2)` on its socket and its wake. The socket's side is in `line.rs`, the account of messages in
+//! `aboard.rs`.
 //!
 //! Promises to the floor above ([`Feed`]): every delivery taken comes back exactly once, settled or unsent; work is
 //! taken only when it goes on the wire at once; what the server said before it closed is read before anything is judged;
