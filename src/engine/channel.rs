@@ -50,6 +50,11 @@ impl Channel {
         }
     }
 
+    /// Finds room that is held for messages which nobody waits for any more.
+    pub fn tidy(&self) {
+        self.site.dispose_of_withdrawn();
+    }
+
     pub fn offers(&self, patience: Duration) -> Result<Offers, Outcome> {
         match self.site.ask() {
             Ok(Some(offers)) => return Ok(offers),

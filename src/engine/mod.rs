@@ -74,10 +74,17 @@ impl Engine {
     /// Waits up to `patience` for room to hold a message of about `size` octets for this next hop: per next hop
     /// and in total, messages and octets. `None`: still full.
     pub fn room(&self, next_hop: &NextHop, size: u64, patience: Duration) -> Option<Room> {
+        let channel = self.channel(next_hop);
+        self.take_room(&channel, size, Duration::ZERO).or_else(|| {
+            channel.tidy();
+            self.take_room(&channel, size, patience)
+        })
+    }
+
+    fn take_room(&self, channel: &Channel, size: u64, patience: Duration) -> Option<Room> {
         let deadline = after(patience);
         let left = || deadline.saturating_duration_since(Instant::now());
-        let channel = self.channel(next_hop);
-        // The narrow budgets first: whoever waits there holds nothing that other next hops need.
+        // The narrow budgets first: whoever waits there holds nothing that other next hops need. All take them in this order.
         let permits = vec![
             channel.messages.take(1, left())?,
             channel.bytes.take(size, left())?,
@@ -139,5 +146,33 @@ impl Engine {
 impl Drop for Engine {
     fn drop(&mut self) {
         self.drain();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hop(number: usize) -> NextHop {
+        format!("[h{number}.test]:25").parse().expect("a next hop")
+    }
+
+    #[test]
+    fn idle_channels_are_put_away_and_one_in_use_is_not() {
+        let engine = Engine::new(Arc::default());
+        let room = engine.room(&hop(0), 100, Duration::ZERO).expect("room");
+        let held = engine.channel(&hop(1));
+        for number in 2..3 * CHANNELS {
+            assert!(engine.trouble(&hop(number)).is_none());
+        }
+        let channels = engine.channels.lock();
+        assert!(channels.len() <= CHANNELS, "{}", channels.len());
+        assert!(channels.contains_key(&hop(0)), "a message is held for it");
+        assert!(
+            channels.get(&hop(1)).is_some_and(|channel| Arc::ptr_eq(channel, &held)),
+            "somebody is about to use it"
+        );
+        drop(channels);
+        drop(room);
     }
 }

@@ -51,6 +51,14 @@ impl Queue {
         fresh.or(vacancy.is_empty.then_some(0))
     }
 
+    /// Takes the messages that nobody waits for any more.
+    pub fn take_withdrawn(&mut self) -> Vec<Job> {
+        let (gone, wanted): (VecDeque<Job>, VecDeque<Job>) =
+            self.jobs.drain(..).partition(|job| job.token.is_cancelled());
+        self.jobs = wanted;
+        gone.into()
+    }
+
     /// Takes all of them.
     pub fn take_all(&mut self) -> Vec<Job> {
         self.jobs.drain(..).collect()
@@ -127,6 +135,14 @@ mod tests {
         assert!(queue.take(full).is_none());
         assert_eq!(queue.len(), 1);
         assert_eq!(queue.take(vacancy(false, true)).expect("room").size(), 20);
+    }
+
+    #[test]
+    fn the_abandoned_are_found_wherever_they_stand() {
+        let (mut queue, mut inboxes) = queue(&[10, 20, 30, 40]);
+        drop((inboxes.remove(3), inboxes.remove(1)));
+        let gone: Vec<u64> = queue.take_withdrawn().iter().map(Job::size).collect();
+        assert_eq!((gone, sizes(&mut queue)), (vec![20, 40], vec![10, 30]));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::{Job, Statistics};
 use crate::config::Level;
 use crate::mail::{Outcome, Report, Timings, Verdict};
 use log::{info, warn};
+use std::borrow::Cow;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -48,8 +49,13 @@ pub fn withdraw(job: Job) {
 }
 
 /// The caller's name for the message, safe to stand in a line.
-fn log_id(job: &Job) -> std::str::EscapeDebug<'_> {
-    job.queue_id.as_deref().unwrap_or("-").escape_debug()
+fn log_id(job: &Job) -> Cow<'_, str> {
+    plain(job.queue_id.as_deref().unwrap_or("-"))
+}
+
+/// The text, escaped if something in it is no part of a line (an address may hold a control character beyond ASCII).
+fn plain(text: &str) -> Cow<'_, str> {
+    if text.contains(char::is_control) { text.escape_debug().to_string().into() } else { text.into() }
 }
 
 fn log_outcomes(job: &Job, outcomes: &[Outcome], route: Option<Route<'_>>, timings: Timings) {
@@ -78,7 +84,9 @@ fn log_outcomes(job: &Job, outcomes: &[Outcome], route: Option<Route<'_>>, timin
         let code = outcome.code.map(|code| format!("{code} ")).unwrap_or_default();
         warn!(
             "{id}: to=<{}>, server={server}, status={verdict}, {code}{} {}",
-            recipient.address, outcome.status, outcome.text
+            plain(recipient.address.as_str()),
+            outcome.status,
+            outcome.text
         );
     }
 }

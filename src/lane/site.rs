@@ -134,6 +134,12 @@ impl Site {
         }
     }
 
+    /// Disposes of all messages that wait and that nobody waits for any more, which gives their room back.
+    pub fn dispose_of_withdrawn(&self) {
+        let gone = self.state.lock().queue.take_withdrawn();
+        gone.into_iter().for_each(report::withdraw);
+    }
+
     /// Messages that wait.
     pub fn waiting(&self) -> usize {
         self.state.lock().queue.len()

@@ -1,12 +1,14 @@
 //! A server that a test writes itself, one function for each connection, and sockets that do not serve at all.
 
+use pipelane::net::{Interest, Watch, poll};
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Longer than any test listens.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -101,6 +103,12 @@ impl Peer {
             line.clear();
         }
         false
+    }
+
+    /// Reads nothing until the connection has ended.
+    pub fn be_deaf(&self) {
+        let mut end = [Watch::new(self.reader.get_ref().as_fd(), Interest::End)];
+        poll(&mut end, Some(Instant::now() + PATIENCE)).expect("a socket");
     }
 
     /// Waits until the client has closed, and throws away what it says.

@@ -43,7 +43,7 @@ fn what_a_server_says_and_what_a_caller_names_cannot_forge_a_line() {
     let host = Host::start(|_, mut peer| {
         peer.say(&format!("220 host.test {EVIL}\r\n"));
         peer.hear();
-        peer.say(&format!("250-host.test {EVIL}\r\n250 {EVIL}\r\n"));
+        peer.say(&format!("250-host.test {EVIL}\r\n250-SMTPUTF8\r\n250 {EVIL}\r\n"));
         peer.serve(|line| match line {
             _ if line.starts_with("RCPT") => Some(format!("550 5.1.1 {EVIL} no\r\n")),
             _ => yes(line),
@@ -52,7 +52,7 @@ fn what_a_server_says_and_what_a_caller_names_cannot_forge_a_line() {
     });
     let engine = engine(lockstep());
     let hop = hop(host.address);
-    let mut evil = message(&hop, "x", "r@b.test", 10);
+    let mut evil = message(&hop, "x", "r\u{85}\u{9b}2J@b.test", 10);
     evil.queue_id = Some(format!("forged-{EVIL}\nINFO second line"));
     verdict(&submit(&engine, evil));
     drop(engine);

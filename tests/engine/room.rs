@@ -137,3 +137,27 @@ fn room_comes_back_from_a_message_that_was_withdrawn() {
         both.iter().all(Option::is_some)
     });
 }
+
+#[test]
+fn room_held_for_withdrawn_messages_behind_one_that_is_stuck_is_found() {
+    let host = Host::start(|_, mut peer| {
+        peer.greet(&[]);
+        peer.serve(|line| if line.starts_with("RCPT") { None } else { yes(line) });
+        peer.wait_for_end();
+    });
+    let engine = engine_with(
+        NextHopSettings { max_messages: 5, ..lockstep() },
+        Limits { drain: Duration::ZERO, ..Limits::default() },
+    );
+    let hop = hop(host.address);
+    let stuck = submit(&engine, message(&hop, "stuck", "r@b.test", 100));
+    eventually("it is on the wire", || host.connections() == 1);
+    let wanted = submit(&engine, message(&hop, "wanted", "r@b.test", 100));
+    let withdrawn: Vec<_> = (0..3).map(|n| submit(&engine, message(&hop, &format!("w{n}"), "r@b.test", 100))).collect();
+    assert!(now(&engine, &hop, 1).is_none());
+    drop(withdrawn);
+    let found: Vec<Option<Room>> = (0..4).map(|_| now(&engine, &hop, 1)).collect();
+    assert_eq!(found.iter().flatten().count(), 3, "three are gone, two are held");
+    engine.drain();
+    assert!(stuck.take().is_some() && wanted.take().is_some());
+}

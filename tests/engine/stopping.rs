@@ -122,8 +122,7 @@ fn drained(
     let host = Host::start(move |_, mut peer| {
         serve(&mut peer);
         sender.lock().expect("no panic").send(()).expect("the test waits");
-        std::thread::park_timeout(Duration::from_secs(3));
-        peer.wait_for_end();
+        peer.be_deaf();
     });
     let engine = engine_with(settings, limits);
     let inbox = submit(&engine, message(&hop(host.address), "x", "r@b.test", size));

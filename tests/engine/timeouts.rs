@@ -72,8 +72,7 @@ fn content_that_the_server_does_not_read_is_given_up_and_was_not_sent_whole() {
         peer.greet(&[]);
         peer.serve(|line| if line == "DATA" { None } else { yes(line) });
         peer.say("354 go\r\n");
-        std::thread::park_timeout(Duration::from_secs(5));
-        peer.wait_for_end();
+        peer.be_deaf();
     });
     let (outcome, took) = deliver(&host, 32 << 20, |t| &mut t.data_transfer);
     assert_eq!(outcome.verdict, Verdict::Deferred, "{outcome:?}");
