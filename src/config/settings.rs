@@ -60,7 +60,8 @@ pub enum Trust {
     /// Rungs above `envelope` are earned by tests that risk no message.
     #[default]
     Learned,
-    /// The administrator vouches for the server: what it offers is used at once. An anomaly still steps it down.
+    /// The administrator vouches for the server: what it offers is used at once. A breach of the protocol still steps it
+    /// down; a connection that is merely lost does not.
     Stream,
 }
 
