@@ -11,6 +11,14 @@ use std::time::{Duration, Instant};
 pub use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded, unbounded};
 pub use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 
+/// No wait is longer, so that the clock cannot overflow whatever a caller asks for.
+pub const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// The moment when this patience, which begins now, is over.
+pub fn after(patience: Duration) -> Instant {
+    Instant::now() + patience.min(LONGEST)
+}
+
 /// A bounded amount of something (bytes held, messages held, connections open) shared by many threads.
 ///
 /// [`Budget::take`] waits until there is room; the [`Permit`] it returns gives its share back when dropped.
@@ -32,7 +40,7 @@ impl Budget {
     /// Takes `amount` units, waiting up to `patience` for others to give theirs back.
     /// Returns `None` when the time ran out.
     pub fn take(self: &Arc<Budget>, amount: u64, patience: Duration) -> Option<Permit> {
-        let deadline = Instant::now() + patience;
+        let deadline = after(patience);
         let mut held = self.held.lock();
         while !self.fits(*held, amount) {
             if self.freed.wait_until(&mut held, deadline).timed_out() && !self.fits(*held, amount) {
@@ -99,6 +107,13 @@ mod tests {
         assert!(budget.try_take(1).is_none());
         drop(whole);
         assert!(budget.try_take(1).is_some());
+    }
+
+    #[test]
+    fn a_patience_without_end_is_no_overflow() {
+        let budget = Budget::new(1);
+        assert!(budget.take(1, Duration::MAX).is_some());
+        assert!(after(Duration::MAX) > Instant::now());
     }
 
     #[test]

@@ -130,6 +130,34 @@ fn a_client_that_leaves_while_it_waits_cancels_its_message() {
 }
 
 #[test]
+fn a_client_that_says_quit_and_closes_only_its_sending_side_gets_its_replies() {
+    let house = house();
+    house.script.behaviour.lock().hold = true;
+    let mut talk = Talk::begun(&house.config);
+    talk.ask("MAIL FROM:<s@x>\r\nRCPT TO:<ok@x>\r\nDATA\r\n", &["250 ", "250 ", "354 "]);
+    talk.say("x\r\n.\r\nQUIT\r\n");
+    talk.close_sending();
+    house.script.await_seen(1);
+    assert!(!house.script.all_cancelled());
+    house.script.release();
+    talk.expect("250 2.0.0 ");
+    talk.expect("221 2.0.0");
+    talk.expect_end();
+}
+
+#[test]
+fn a_client_that_closes_its_sending_side_without_quit_has_gone_away() {
+    let house = house();
+    house.script.behaviour.lock().hold = true;
+    let mut talk = Talk::begun(&house.config);
+    talk.ask("MAIL FROM:<s@x>\r\nRCPT TO:<ok@x>\r\nDATA\r\n", &["250 ", "250 ", "354 "]);
+    talk.say("x\r\n.\r\nNOOP\r\n");
+    house.script.await_seen(1);
+    talk.close_sending();
+    eventually("the cancellation", || house.script.all_cancelled());
+}
+
+#[test]
 fn a_client_that_leaves_behind_a_full_buffer_cancels_too() {
     let house = house();
     house.script.behaviour.lock().hold = true;
@@ -595,12 +623,12 @@ impl Client for Pieces {
     }
 
     /// Nothing is ever there at once, so that the session sees each piece alone.
-    fn look(&self, wants: bool, other: BorrowedFd<'_>, patience: Option<Duration>) -> io::Result<Seen> {
+    fn look(&self, interest: Interest, other: BorrowedFd<'_>, patience: Option<Duration>) -> io::Result<Seen> {
         let mut watches = [Watch::new(other, Interest::Read)];
         net::poll(&mut watches, Some(Instant::now()))?;
         let other = watches[0].is_ready();
         let waits = patience.is_none_or(|patience| !patience.is_zero());
-        Ok(Seen { readable: wants && waits && !other, gone: false, other })
+        Ok(Seen { found: interest == Interest::Read && waits && !other, other })
     }
 }
 

@@ -30,6 +30,8 @@ impl Token for Nothing {
     fn is_cancelled(&self) -> bool {
         false
     }
+
+    fn sent_whole(&mut self) {}
 }
 
 /// Runs the probe. 0 when the server greeted, 75 (EX_TEMPFAIL) when it could not be reached or refused the session.
@@ -52,7 +54,8 @@ fn probe(args: &ProbeArgs) -> Result<(), String> {
         settings: Arc::new(settings),
         ledger: Arc::new(Ledger::default()),
         lane: "probe".into(),
-        wake: Wake::new().map_err(|error| error.to_string())?,
+        news: Wake::new().map_err(|error| error.to_string())?,
+        halt: Wake::new().map_err(|error| error.to_string())?,
     };
     let started = Instant::now();
     let opened = Connection::<Nothing>::open(&opener, &[], &|| None);

@@ -60,7 +60,8 @@ pub enum Trust {
     /// Rungs above `envelope` are earned by tests that risk no message.
     #[default]
     Learned,
-    /// The administrator vouches for the server: what it offers is used at once. An anomaly still steps it down.
+    /// The administrator vouches for the server: what it offers is used at once. A breach of the protocol still steps it
+    /// down; a connection that is merely lost does not.
     Stream,
 }
 
@@ -107,8 +108,6 @@ pub struct Timeouts {
     pub data_done: Duration,
     /// The reply to a RSET that nothing was sent behind.
     pub rset: Duration,
-    /// The reply to QUIT: a courtesy, so short.
-    pub quit: Duration,
     /// A connection without work is closed after this.
     pub idle: Duration,
 }
@@ -125,7 +124,6 @@ impl Default for Timeouts {
             data_transfer: seconds(180),
             data_done: seconds(600),
             rset: seconds(20),
-            quit: seconds(5),
             idle: seconds(30),
         }
     }

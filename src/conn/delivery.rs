@@ -23,8 +23,10 @@ pub struct Delivery<T> {
     pub content: Option<Content>,
     /// What came with it.
     pub token: T,
-    /// Attempts spent on lost connections.
+    /// Attempts spent on connections that were lost and that it is to blame for.
     pub attempts: u32,
+    /// Its place in the queue, by which it is known there.
+    pub place: Option<u64>,
     /// When it was submitted.
     pub submitted: Instant,
     /// When its first octet went out, once it has.
@@ -44,6 +46,7 @@ impl<T> Delivery<T> {
             content: message.content,
             token,
             attempts: 0,
+            place: None,
             submitted: now,
             started: None,
             outcomes: vec![None; count],
@@ -54,6 +57,11 @@ impl<T> Delivery<T> {
     /// Octets of content.
     pub fn size(&self) -> u64 {
         self.content.as_ref().map_or(0, Content::len)
+    }
+
+    /// Whether connections have ended with it more than once, so that it may be what the server dies of. Once is chance.
+    pub fn is_suspect(&self) -> bool {
+        self.attempts > 1
     }
 
     /// Whether a recipient is left that has no outcome and is in no transaction.

@@ -2,46 +2,71 @@
 //!
 //! This is the only place that knows both the protocol and the socket. Each turn takes the work that has room, does the one
 //! thing the session wants, and passes on what it tells. A lane's thread lives in here; it waits in one
-//! `poll(2)` on its socket and its wake.
+//! `poll(2)` on its socket and its wake. The socket's side is in `line.rs`, the account of messages in
+//! `aboard.rs`.
 //!
 //! Promises to the floor above ([`Feed`]): every delivery taken comes back exactly once, settled or unsent; work is
-//! taken only when it goes on the wire at once; what the server said before it closed is read before anything is judged.
+//! taken only when it goes on the wire at once; what the server said before it closed is read before anything is judged;
+//! a message that is suspected of ending connections is alone on this one.
 
-mod aboard;
-
-use super::feed::{Feed, Token};
+use super::aboard::{Aboard, Leaving, Retry, Token};
+use super::delivery::Delivery;
 use super::ledger::ServerKey;
+use super::line::Line;
 use super::open::{OpenError, Opened, Opener};
 use super::pace::Pace;
-use crate::net::Duplex;
-use crate::smtp::{CloseReason, Event, Extensions, Fact, Session, Stage, TransactionId, Want};
-use aboard::Aboard;
-use log::{debug, info, warn};
-use std::collections::HashMap;
-use std::io::{self, Read, Write};
+use super::policy;
+use crate::config::Level;
+use crate::smtp::{CloseReason, End, Event, Extensions, Fact, Session, TransactionId, Want, command};
+use log::warn;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
+
+/// What a connection has room for.
+#[derive(Clone, Copy)]
+pub struct Vacancy<'a> {
+    /// Whether a message of so many octets would go on the wire at once.
+    pub fits: &'a dyn Fn(u64) -> bool,
+    /// Nothing is in flight.
+    pub is_empty: bool,
+    /// The server has answered a transaction on this connection.
+    pub is_proven: bool,
+}
+
+/// Where messages come from and go back to; the lane.
+pub trait Feed {
+    /// What travels with each message.
+    type Token: Token;
+
+    /// The next message that there is room for.
+    fn next(&mut self, vacancy: Vacancy<'_>) -> Option<Delivery<Self::Token>>;
+    /// Messages that wait.
+    fn waiting(&self) -> usize;
+    /// Every recipient has an outcome.
+    fn settled(&mut self, delivery: Delivery<Self::Token>, server: &str, level: Level);
+    /// Not sent; some recipients have no outcome.
+    fn unsent(&mut self, delivery: Delivery<Self::Token>, server: &str, level: Level, retry: Retry);
+    /// The server is ready and offers this.
+    fn offered(&mut self, offered: &Extensions, server: &str);
+    /// Whether to finish what is in flight and take no more.
+    fn is_stopping(&self) -> bool;
+    /// The time at which even what is in flight is given up, once stopping has such an end.
+    fn must_end_by(&self) -> Option<Instant>;
+}
 
 /// One connection.
 pub struct Connection<T> {
     opener: Opener,
-    duplex: Duplex,
+    line: Line,
     session: Session,
     key: ServerKey,
     server: String,
     address: SocketAddr,
-    aboard: HashMap<u64, Aboard<T>>,
-    next_berth: u64,
-    /// Messages aboard with recipients left, oldest first.
-    unfinished: Vec<u64>,
-    transactions: HashMap<TransactionId, (u64, Vec<usize>)>,
+    aboard: Aboard<T>,
     pace: Pace,
-    heard: Instant,
-    unsent: usize,
-    round_trip: Duration,
     idle_since: Option<Instant>,
-    accepted: u64,
-    buffer: Vec<u8>,
+    begun: u64,
+    answered: u64,
 }
 
 impl<T: Token> Connection<T> {
@@ -54,6 +79,14 @@ impl<T: Token> Connection<T> {
         must_end_by: &dyn Fn() -> Option<Instant>,
     ) -> Result<Connection<T>, (OpenError, Option<SocketAddr>)> {
         let opened = opener.dial(exclude).map_err(|error| (error, None))?;
+        Connection::over(opener, opened, must_end_by)
+    }
+
+    pub(super) fn over(
+        opener: &Opener,
+        opened: Opened,
+        must_end_by: &dyn Fn() -> Option<Instant>,
+    ) -> Result<Connection<T>, (OpenError, Option<SocketAddr>)> {
         let address = opened.address;
         let mut connection = Connection::new(opener.clone(), opened);
         match connection.greet(must_end_by) {
@@ -65,22 +98,16 @@ impl<T: Token> Connection<T> {
     fn new(opener: Opener, opened: Opened) -> Connection<T> {
         Connection {
             key: ServerKey::new(opened.address, ""),
+            line: Line::new(opened.duplex, opener.news.clone(), opener.settings.timeouts.clone()),
             opener,
-            duplex: opened.duplex,
             session: opened.session,
             server: opened.server,
             address: opened.address,
-            aboard: HashMap::new(),
-            next_berth: 0,
-            unfinished: Vec::new(),
-            transactions: HashMap::new(),
+            aboard: Aboard::new(),
             pace: Pace::default(),
-            heard: Instant::now(),
-            unsent: 0,
-            round_trip: Duration::ZERO,
             idle_since: None,
-            accepted: 0,
-            buffer: vec![0; 64 * 1024],
+            begun: 0,
+            answered: 0,
         }
     }
 
@@ -99,14 +126,19 @@ impl<T: Token> Connection<T> {
         self.session.offered()
     }
 
-    /// Messages that the server accepted on this connection.
-    pub fn accepted(&self) -> u64 {
-        self.accepted
+    /// Transactions that the server has answered on this connection, with whatever verdict.
+    pub fn answered(&self) -> u64 {
+        self.answered
+    }
+
+    /// Whether transactions were begun and none was answered.
+    pub fn is_fruitless(&self) -> bool {
+        self.begun > 0 && self.answered == 0
     }
 
     /// Reply of the server to EHLO, measured.
     pub fn round_trip(&self) -> Duration {
-        self.round_trip
+        self.line.round_trip
     }
 
     /// The session, for a look at what it has reached.
@@ -121,18 +153,15 @@ impl<T: Token> Connection<T> {
             match self.session.want() {
                 Want::Write => {
                     asked = Instant::now();
-                    self.write(must_end_by());
+                    self.line.write(&mut self.session, must_end_by());
                 }
-                Want::Read => self.read(must_end_by()),
-                Want::Idle | Want::Content { .. } => {}
-                Want::Closed => return Err(self.not_opened()),
-            }
-            if !self.session.greeting().is_empty() && self.key.is_unnamed() {
-                self.key = ServerKey::new(self.address, self.session.greeting());
-                self.session.remember(self.opener.ledger.recall(&self.key, Instant::now()));
+                Want::Read => self.line.read(&mut self.session, must_end_by()),
+                Want::Idle | Want::Content { .. } | Want::Closed => return Err(self.not_opened()),
             }
             if let Some(Event::Ready) = self.session.next_event() {
-                self.round_trip = asked.elapsed();
+                self.line.round_trip = asked.elapsed();
+                self.key = ServerKey::new(self.address, self.session.greeting());
+                self.session.remember(self.opener.ledger.recall(&self.key, Instant::now()));
                 return Ok(());
             }
         }
@@ -155,22 +184,15 @@ impl<T: Token> Connection<T> {
         if !self.session.probe() {
             return None;
         }
-        let mut until = None;
         loop {
             match self.session.want() {
-                Want::Write => self.write(None),
-                Want::Read => self.read(None),
-                _ if self.session.is_honest_so_far() => {
-                    let end = *until.get_or_insert_with(|| Instant::now() + self.patience(Some(Stage::Proof)));
-                    self.duplex.set_deadline(None);
-                    match self.duplex.wait(None, Some(end)) {
-                        Ok(ready) if ready.readable => self.take_replies(),
-                        _ => return Some(true),
-                    }
-                }
-                _ => return Some(false),
+                Want::Write => self.line.write(&mut self.session, None),
+                Want::Read => self.line.read(&mut self.session, None),
+                _ => break,
             }
         }
+        let honest = |session: &Session| session.is_honest_so_far() && session.closed().is_none();
+        Some(honest(&self.session) && self.line.is_silent(&mut self.session) && honest(&self.session))
     }
 
     /// Carries messages until the connection ends. Every delivery taken has then been given back.
@@ -185,125 +207,92 @@ impl<T: Token> Connection<T> {
             }
             match want {
                 Want::Content { id, offset, max } => self.supply(id, offset, max),
-                Want::Write => self.write(feed.must_end_by()),
-                Want::Read => self.read(feed.must_end_by()),
-                Want::Idle => self.idle(feed),
+                Want::Write => self.line.write(&mut self.session, feed.must_end_by()),
+                Want::Read => self.line.read(&mut self.session, feed.must_end_by()),
+                Want::Idle => self.idle(feed.is_stopping()),
                 Want::Closed => return self.finish(feed),
             }
             self.pass_on_events(feed);
         }
     }
 
-    fn write(&mut self, must_end_by: Option<Instant>) {
-        let due = Instant::now() + self.opener.settings.timeouts.data_transfer;
-        self.duplex.set_deadline(Some(must_end_by.map_or(due, |end| end.min(due))));
-        let written = self.duplex.write(self.session.output());
-        match written {
-            Ok(n) => {
-                self.session.wrote(n);
-                self.heard = Instant::now();
-                self.take_replies();
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.take_replies(),
-            Err(error) => self.write_failed(&error),
-        }
-    }
-
-    /// A write error is not yet the verdict: what the server said before it closed is read first.
-    fn write_failed(&mut self, error: &io::Error) {
-        self.take_replies();
-        self.session.lost(&describe(error));
-    }
-
-    /// Takes the replies that are here, without waiting.
-    fn take_replies(&mut self) {
-        loop {
-            match self.duplex.try_read(&mut self.buffer) {
-                Ok(None) => return,
-                Ok(Some(0)) => return self.session.lost("the server closed the connection"),
-                Ok(Some(n)) => self.hear(n),
-                Err(error) => return self.session.lost(&describe(&error)),
-            }
-            if self.session.closed().is_some() {
+    fn take_work<F: Feed<Token = T>>(&mut self, feed: &mut F) {
+        self.session.set_backlog(feed.waiting() + self.aboard.unfinished());
+        while let Some((berth, size)) = self.aboard.first_unfinished() {
+            if !self.session.has_room(size) {
                 return;
             }
+            self.begin(berth);
+        }
+        while !feed.is_stopping() && !self.session.is_retired() && !self.aboard.wants_to_be_alone() {
+            let session = &self.session;
+            let vacancy = Vacancy {
+                fits: &|size| session.has_room(size),
+                is_empty: session.in_flight() == 0,
+                is_proven: self.answered > 0,
+            };
+            let Some(delivery) = feed.next(vacancy) else { return };
+            self.board(delivery, feed);
+            self.session.set_backlog(feed.waiting());
         }
     }
 
-    fn hear(&mut self, octets: usize) {
-        self.heard = Instant::now();
-        self.session.input(&self.buffer[..octets]);
+    fn board<F: Feed<Token = T>>(&mut self, mut delivery: Delivery<T>, feed: &mut F) {
+        let offered = self.session.offered();
+        if let Err(unfit) = command::fits(&delivery.envelope, delivery.content.as_ref(), offered) {
+            delivery.give_up(&policy::unfit(unfit));
+            feed.settled(delivery, &self.server, self.session.level());
+            return;
+        }
+        delivery.started.get_or_insert_with(Instant::now);
+        let berth = self.aboard.board(delivery, self.session.level());
+        self.begin(berth);
     }
 
-    /// Waits for the server as long as the oldest unanswered command may take, or until new work is signalled.
-    fn read(&mut self, must_end_by: Option<Instant>) {
-        let due = self.heard + self.patience(self.session.stage());
-        let until = must_end_by.map_or(due, |end| end.min(due));
-        self.duplex.set_deadline(None);
-        let ready = match self.duplex.wait(Some(&self.opener.wake), Some(until)) {
-            Ok(ready) => ready,
-            Err(error) => return self.session.lost(&describe(&error)),
+    fn begin(&mut self, berth: u64) {
+        let (recipients, domains) = (self.session.recipient_limit(), self.session.domain_limit());
+        let Some(transaction) = self.aboard.next_transaction(berth, recipients, domains) else { return };
+        let named = transaction.recipients.clone();
+        let in_flight = self.session.in_flight();
+        let id = self.session.begin(transaction);
+        self.begun += 1;
+        self.pace.begun(id, in_flight, Instant::now());
+        self.aboard.begun(id, berth, named);
+        self.idle_since = None;
+        // Its commands are generated now, so that room for the next one is judged with this one in place.
+        self.session.want();
+    }
+
+    fn supply(&mut self, id: TransactionId, offset: u64, max: usize) {
+        let Some(delivery) = self.aboard.delivery(id) else {
+            return self.session.content_broken("the message is not here any more");
         };
-        if ready.woken {
-            self.opener.wake.clear();
+        if delivery.token.is_cancelled() {
+            return self.session.cancel(id);
         }
-        if ready.readable {
-            match self.duplex.read(&mut self.buffer) {
-                Ok(0) => self.session.lost("the server closed the connection"),
-                Ok(n) => self.hear(n),
-                Err(error) => self.session.lost(&describe(&error)),
-            }
-        } else if must_end_by.is_some_and(|end| Instant::now() >= end) {
-            self.session.lost("pipelane is stopping");
-        } else if ready.timed_out && !self.line_is_moving() {
-            self.session.timed_out();
-        }
-    }
-
-    /// On a slow line a command may not have arrived yet: as long as the peer acknowledges octets, the clock starts anew.
-    fn line_is_moving(&mut self) -> bool {
-        let unsent = self.duplex.unsent().unwrap_or(0);
-        let moving = unsent > 0 && unsent != self.unsent && self.session.stage() != Some(Stage::Proof);
-        self.unsent = unsent;
-        if moving {
-            self.heard = Instant::now();
-        }
-        moving
-    }
-
-    fn patience(&self, stage: Option<Stage>) -> Duration {
-        let timeouts = &self.opener.settings.timeouts;
-        match stage {
-            Some(Stage::Greeting) => timeouts.greeting,
-            Some(Stage::Reset) => timeouts.rset,
-            Some(Stage::Proof) => Duration::from_secs(1).max(3 * self.round_trip),
-            Some(Stage::Mail) => timeouts.mail,
-            Some(Stage::Rcpt) => timeouts.rcpt,
-            Some(Stage::Data) => timeouts.data_init,
-            Some(Stage::Content) => timeouts.data_done,
-            None => timeouts.idle,
-        }
+        let max = max.min(self.line.buffer.len());
+        let read = match &delivery.content {
+            Some(content) => content.read_at(&mut self.line.buffer[..max], offset),
+            None => Ok(0),
+        };
+        let text = match read {
+            Ok(n) if n > 0 => return self.session.supply(&self.line.buffer[..n]),
+            Ok(_) => "it ended before its length".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        warn!("{}: the stored content cannot be read: {text}", delivery.queue_id.as_deref().unwrap_or("-"));
+        self.aboard.spoil(id, policy::spoiled(&text));
+        // As if it had been withdrawn: what was sent before it is answered first.
+        self.session.cancel(id);
     }
 
     /// Nothing to do: wait for work, for the server's farewell, or for the end of our patience.
-    fn idle<F: Feed<Token = T>>(&mut self, feed: &F) {
-        let since = *self.idle_since.get_or_insert_with(Instant::now);
-        let until = since + self.opener.settings.timeouts.idle;
-        if feed.is_stopping() || Instant::now() >= until {
+    fn idle(&mut self, stopping: bool) {
+        if stopping {
             return self.session.quit();
         }
-        self.duplex.set_deadline(None);
-        match self.duplex.wait(Some(&self.opener.wake), Some(until)) {
-            Ok(ready) => {
-                if ready.woken {
-                    self.opener.wake.clear();
-                }
-                if ready.readable {
-                    self.take_replies();
-                }
-            }
-            Err(error) => self.session.lost(&describe(&error)),
-        }
+        let since = *self.idle_since.get_or_insert_with(Instant::now);
+        self.line.idle(&mut self.session, since);
     }
 
     /// Tells the floor above what has happened; whether anything had.
@@ -313,7 +302,10 @@ impl<T: Token> Connection<T> {
             any = true;
             match event {
                 Event::Ready => {}
-                Event::SentWhole(id) => self.pace.sent_whole(id, Instant::now()),
+                Event::SentWhole(id) => {
+                    self.pace.sent_whole(id, Instant::now());
+                    self.aboard.sent_whole(id);
+                }
                 Event::Learned(fact) => self.learn(fact),
                 Event::Ended { id, level, end } => self.ended(id, level, end, feed),
             }
@@ -328,19 +320,39 @@ impl<T: Token> Connection<T> {
         }
     }
 
-    /// The session is over: give back what is still aboard, remember, close or reset the socket.
+    fn ended<F: Feed<Token = T>>(&mut self, id: TransactionId, level: Level, end: End, feed: &mut F) {
+        if matches!(end, End::Answered(_)) {
+            self.answered += 1;
+            let size = self.aboard.delivery(id).map_or(0, Delivery::size);
+            let flight = self.pace.answered(id, size, Instant::now());
+            flight.into_iter().for_each(|flight| self.session.flight_returned(flight));
+        }
+        let Some(berth) = self.aboard.ended(id, level, end, self.answered > 0) else { return };
+        let goes_on = !self.session.is_retired() && self.session.closed().is_none();
+        if let Some(leaving) = self.aboard.leave(berth, goes_on) {
+            self.give_back(leaving, feed);
+        }
+    }
+
+    fn give_back<F: Feed<Token = T>>(&self, leaving: Leaving<T>, feed: &mut F) {
+        match leaving {
+            Leaving::Settled(delivery, level) => feed.settled(delivery, &self.server, level),
+            Leaving::Unsent(delivery, level, retry) => feed.unsent(delivery, &self.server, level, retry),
+        }
+    }
+
+    /// The session is over: give back what is still aboard, and remember.
     fn finish<F: Feed<Token = T>>(&mut self, feed: &mut F) -> CloseReason {
-        let berths: Vec<u64> = self.aboard.keys().copied().collect();
-        berths.into_iter().for_each(|berth| self.disembark(berth, feed));
+        let leaving = self.aboard.disembark();
+        leaving.into_iter().for_each(|one| self.give_back(one, feed));
         self.opener.ledger.set_window(&self.key, self.session.window().0, Instant::now());
         let reason = self.session.closed().cloned().unwrap_or(CloseReason::Quit(None));
-        match &reason {
-            CloseReason::Quit(_) => debug!("{}: {}: {}: {reason}", self.opener.next_hop, self.opener.lane, self.server),
-            CloseReason::ByServer(_) => {
-                info!("{}: {}: {}: {reason}", self.opener.next_hop, self.opener.lane, self.server)
-            }
-            _ => warn!("{}: {}: {}: {reason}", self.opener.next_hop, self.opener.lane, self.server),
-        }
+        let level = match &reason {
+            CloseReason::Quit(_) => log::Level::Debug,
+            CloseReason::ByServer(_) => log::Level::Info,
+            _ => log::Level::Warn,
+        };
+        log::log!(level, "{}: {}: {}: {reason}", self.opener.next_hop, self.opener.lane, self.server);
         reason
     }
 
@@ -348,23 +360,14 @@ impl<T: Token> Connection<T> {
     pub fn leave(mut self) {
         self.session.quit();
         while self.session.want() == Want::Write {
-            self.write(None);
+            self.line.write(&mut self.session, None);
         }
     }
 
     /// Closes the socket in the way that the reason asks for.
     pub fn close(self, reason: &CloseReason) {
         if reason.must_abort() {
-            self.duplex.abort();
+            self.line.abort();
         }
-    }
-}
-
-/// A socket error in words.
-fn describe(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::TimedOut if error.raw_os_error().is_none() => "the server took no data in time".into(),
-        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => "the server reset the connection".into(),
-        _ => format!("the connection failed: {error}"),
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! A server is known by address, port and the start of its greeting: machines that share an address behind a load
 //! balancer are told apart where they greet differently, and a server whose software was changed starts anew. What
-//! was earned lasts a day; what was refused, an hour; a connection that was merely lost weighs ten minutes. The
+//! was earned, and the window that was reached, lasts a day; what was refused, an hour; a connection that was merely lost
+//! weighs ten minutes. The
 //! ledger is in memory, bounded, and shared by all lanes; the clock is the caller's.
 
 use crate::smtp::{Fact, Knowledge, Proof};
@@ -46,8 +47,9 @@ struct Dated {
 
 #[derive(Debug, Default)]
 struct Entry {
+    /// One of each kind at the most.
     facts: Vec<Dated>,
-    window: usize,
+    window: Option<(usize, Instant)>,
     heard: Option<Instant>,
 }
 
@@ -63,7 +65,8 @@ impl Ledger {
         let mut known = Knowledge::default();
         if let Some(entry) = self.servers.lock().get(server) {
             entry.facts.iter().filter(|dated| dated.until > now).for_each(|dated| known.learn(&dated.fact));
-            known.window = known.window.max(entry.window);
+            let window = entry.window.filter(|(_, until)| *until > now).map_or(0, |(messages, _)| messages);
+            known.window = known.window.max(window);
         }
         known
     }
@@ -93,7 +96,7 @@ impl Ledger {
         make_room(&mut servers, server);
         let entry = servers.entry(server.clone()).or_default();
         entry.heard = Some(now);
-        entry.window = messages;
+        entry.window = Some((messages, now + EARNED));
     }
 }
 
@@ -146,6 +149,36 @@ mod tests {
         assert_eq!(ledger.recall(&server, start).ceiling, Level::Overlap);
         assert_eq!(ledger.recall(&server, start + LOST).ceiling, Level::Stream);
         assert_eq!(ledger.recall(&server, start + REFUSED).overlap, Proof::Unknown);
+    }
+
+    #[test]
+    fn a_window_is_forgotten_after_a_day_and_one_fact_of_each_kind_is_kept() {
+        let (ledger, start) = (Ledger::default(), Instant::now());
+        let server = key(25, "mx");
+        ledger.set_window(&server, 60, start);
+        assert_eq!(ledger.recall(&server, start + EARNED - Duration::from_secs(1)).window, 60);
+        assert_eq!(ledger.recall(&server, start + EARNED).window, Knowledge::default().window);
+        for n in 0..1000 {
+            for fact in [Fact::MailMax(n), Fact::RcptMax(n), Fact::ErrorMax(n), Fact::Lost(Level::Stream)] {
+                ledger.learn(&server, fact, start);
+            }
+        }
+        assert_eq!(ledger.servers.lock()[&server].facts.len(), 4);
+        let known = ledger.recall(&server, start + REFUSED);
+        assert_eq!((known.mail_max, known.rcpt_max, known.error_max), (None, Some(999), None));
+    }
+
+    #[test]
+    fn the_server_longest_unheard_of_makes_room() {
+        let (ledger, start) = (Ledger::default(), Instant::now());
+        let at = |n: usize| start + Duration::from_millis(n as u64);
+        for n in 0..CAPACITY {
+            ledger.learn(&key(1, &format!("mx{n}")), Fact::Chunk(Proof::Earned), at(n));
+        }
+        ledger.learn(&key(1, "mx0"), Fact::Chunk(Proof::Earned), at(CAPACITY));
+        ledger.learn(&key(1, "new"), Fact::Chunk(Proof::Earned), at(CAPACITY + 1));
+        let chunk = |name: &str| ledger.recall(&key(1, name), at(CAPACITY + 2)).chunk;
+        assert_eq!((chunk("mx0"), chunk("mx1"), chunk("new")), (Proof::Earned, Proof::Unknown, Proof::Earned));
     }
 
     #[test]

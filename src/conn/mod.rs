@@ -2,18 +2,20 @@
 //!
 //! [`drive`] is the one loop that knows both the protocol and the socket; [`policy`] the one place where faults
 //! become outcomes; [`ledger`] what is remembered of servers from one connection to the next. [`delivery`] is a message on its way:
-//! which of its recipients still need a transaction. Which message goes over which connection is decided above.
+//! which of its recipients still need a transaction; [`aboard`] the messages on one connection. Which message goes over which
+//! connection is decided above.
 
+pub mod aboard;
 pub mod delivery;
 pub mod drive;
-pub mod feed;
 pub mod ledger;
+mod line;
 pub mod open;
 pub mod pace;
 pub mod policy;
 
+pub use aboard::{Retry, Token};
 pub use delivery::Delivery;
-pub use drive::Connection;
-pub use feed::{Feed, Retry, Token};
+pub use drive::{Connection, Feed, Vacancy};
 pub use ledger::Ledger;
 pub use open::{OpenError, Opener};

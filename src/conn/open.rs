@@ -1,13 +1,18 @@
 //! Making a connection: dial, then a session ready to be driven.
 
 use super::ledger::Ledger;
+use super::policy;
 use crate::config::NextHopSettings;
-use crate::mail::NextHop;
-use crate::net::{DialError, DialOptions, Duplex, Target, Wake, dial};
+use crate::mail::{NextHop, Outcome};
+use crate::net::{DialError, DialOptions, Dialled, Duplex, Target, Wake, dial};
 use crate::smtp::{Knowledge, Reply, Session, SessionOptions, WindowBounds};
+use log::debug;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use thiserror::Error;
+
+/// Servers of one next hop that are asked in turn when each refuses the session.
+const SERVERS: usize = 5;
 
 /// Why no connection can be used.
 #[derive(Debug, Error)]
@@ -45,7 +50,9 @@ pub struct Opener {
     /// The lane's name, for logs.
     pub lane: String,
     /// Signalled when there is news for the lane.
-    pub wake: Wake,
+    pub news: Wake,
+    /// Signalled, and left so, when the lane is to stop: nothing is dialled any more.
+    pub halt: Wake,
 }
 
 /// A connected socket with its fresh session.
@@ -65,14 +72,47 @@ impl Opener {
             budget: self.settings.timeouts.connect,
             source_address: self.settings.source_address,
             exclude,
-            wake: None,
+            wake: Some(&self.halt),
         };
-        let dialled = dial(&target, &options)?;
+        self.over(dial(&target, &options)?)
+    }
+
+    /// A fresh session over a connection that was made.
+    fn over(&self, dialled: Dialled) -> Result<Opened, OpenError> {
+        let host = self.next_hop.host();
         let server = format!("{host}[{}]:{}", dialled.address.ip(), dialled.address.port());
         let duplex = Duplex::new(dialled.stream)
             .map_err(|error| OpenError::Broken { server: server.clone(), text: error.to_string() })?;
         let session = Session::new(self.session_options(), Knowledge::default());
         Ok(Opened { duplex, session, address: dialled.address, server })
+    }
+
+    /// Tries servers in turn until one gives a session: `open` is called with the addresses not to be tried again, and
+    /// says with an error which address it reached, if any. An error is what to tell of the site.
+    pub fn in_turn<C>(
+        mut open: impl FnMut(&[SocketAddr]) -> Result<C, (OpenError, Option<SocketAddr>)>,
+        is_stopping: impl Fn() -> bool,
+    ) -> Result<C, Outcome> {
+        let mut refused: Vec<SocketAddr> = Vec::new();
+        let mut last: Option<Outcome> = None;
+        loop {
+            let (error, address) = match open(&refused) {
+                Ok(opened) => return Ok(opened),
+                Err(failed) => failed,
+            };
+            let outcome = Outcome { text: error.to_string(), ..policy::unopened(&error) };
+            let Some(address) = address else {
+                // With every address tried, what the last server said is the better reason.
+                let said = last.filter(|_| matches!(error, OpenError::Dial(_)));
+                return Err(said.unwrap_or(outcome));
+            };
+            debug!("{error}");
+            refused.push(address);
+            if refused.len() >= SERVERS || is_stopping() {
+                return Err(outcome);
+            }
+            last = Some(outcome);
+        }
     }
 
     fn session_options(&self) -> SessionOptions {
@@ -85,5 +125,112 @@ impl Opener {
             window: WindowBounds { messages: settings.window_messages, bytes: settings.window_bytes },
             messages: settings.messages_per_connection,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conn::{Connection, Token};
+    use crate::net::dial_addresses;
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::{Ipv4Addr, TcpListener};
+    use std::thread::{self, JoinHandle};
+    use std::time::{Duration, Instant};
+
+    struct Nothing;
+
+    impl Token for Nothing {
+        fn is_cancelled(&self) -> bool {
+            false
+        }
+
+        fn sent_whole(&mut self) {}
+    }
+
+    /// A server for one connection: it says these lines, each but the first after a line of the client.
+    fn server(lines: &'static [&'static str]) -> (SocketAddr, JoinHandle<()>) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let address = listener.local_addr().expect("bound");
+        let thread = thread::spawn(move || {
+            let (stream, _) = listener.accept().expect("a client");
+            let (mut reader, mut heard) = (BufReader::new(&stream), String::new());
+            for (n, line) in lines.iter().enumerate() {
+                if n > 0 {
+                    reader.read_line(&mut heard).expect("a line");
+                }
+                (&stream).write_all(line.as_bytes()).expect("sent");
+            }
+            let _ = reader.read_line(&mut heard);
+        });
+        (address, thread)
+    }
+
+    fn opener() -> Opener {
+        Opener {
+            next_hop: "mx.test:2525".parse().expect("a next hop"),
+            settings: Arc::default(),
+            ledger: Arc::default(),
+            lane: "lane 1".into(),
+            news: Wake::new().expect("a descriptor"),
+            halt: Wake::new().expect("a descriptor"),
+        }
+    }
+
+    /// Opens a connection to one of these addresses, as if the next hop's name had them all.
+    fn open(opener: &Opener, addresses: &[SocketAddr]) -> Result<SocketAddr, Outcome> {
+        let target = Target { host: opener.next_hop.host(), port: opener.next_hop.port() };
+        let connection = Opener::in_turn(
+            |exclude| {
+                let options = DialOptions { exclude, ..DialOptions::new(Duration::from_secs(60)) };
+                let dialled = dial_addresses(&target, addresses.to_vec(), &options);
+                let opened = dialled.map_err(OpenError::Dial).and_then(|dialled| opener.over(dialled));
+                Connection::<Nothing>::over(opener, opened.map_err(|error| (error, None))?, &|| None)
+            },
+            || false,
+        );
+        connection.map(|connection| connection.address())
+    }
+
+    #[test]
+    fn a_server_that_refuses_the_session_is_followed_by_the_next_address() {
+        let (busy, one) = server(&["421 4.3.2 too busy\r\n"]);
+        let (refuses, two) = server(&["220 mx.test\r\n", "554 5.7.1 no\r\n", "554 5.7.1 no\r\n"]);
+        let (good, three) = server(&["220 mx.test\r\n", "250 mx.test\r\n"]);
+        let opener = opener();
+        assert_eq!(open(&opener, &[busy, refuses, good]).expect("the third"), good);
+        [one, two, three].into_iter().for_each(|thread| thread.join().expect("ends"));
+    }
+
+    #[test]
+    fn when_all_refuse_the_last_one_says_why() {
+        let (first, one) = server(&["421 4.3.2 too busy\r\n"]);
+        let (second, two) = server(&["554 5.7.1 go away\r\n"]);
+        let outcome = open(&opener(), &[first, second]).expect_err("both refuse");
+        assert_eq!((outcome.status.to_string().as_str(), outcome.code), ("4.7.1", Some(554)));
+        assert!(outcome.text.contains(&format!("mx.test[127.0.0.1]:{}", second.port())), "{}", outcome.text);
+        [one, two].into_iter().for_each(|thread| thread.join().expect("ends"));
+    }
+
+    #[test]
+    fn a_name_with_addresses_without_end_is_not_followed_to_the_end() {
+        let mut asked = 0;
+        let refusing = |_: &[SocketAddr]| -> Result<(), _> {
+            asked += 1;
+            let reply = Reply { code: 421, lines: vec!["busy".into()] };
+            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, asked));
+            Err((OpenError::NotReady { server: "mx.test".into(), reply }, Some(address)))
+        };
+        assert!(Opener::in_turn(refusing, || false).is_err());
+        assert_eq!(usize::from(asked), SERVERS);
+    }
+
+    #[test]
+    fn a_halt_gives_up_the_dial() {
+        let opener = opener();
+        opener.halt.signal();
+        let begun = Instant::now();
+        let error = opener.dial(&[]).err().expect("halted");
+        assert!(matches!(error, OpenError::Dial(_)) && begun.elapsed() < Duration::from_secs(60), "{error}");
     }
 }

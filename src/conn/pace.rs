@@ -5,28 +5,35 @@
 
 use crate::smtp::{Flight, TransactionId};
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::time::{Duration, Instant};
 
-/// The stop-watch of one connection.
-#[derive(Debug, Default)]
-pub struct Pace {
-    sent: HashMap<TransactionId, Instant>,
-    youngest: Option<TransactionId>,
-    flight: Option<Running>,
+/// The stop-watch of one connection. Transactions are named by `I`, in the order in which they begin.
+#[derive(Debug)]
+pub struct Pace<I = TransactionId> {
+    sent: HashMap<I, Instant>,
+    youngest: Option<I>,
+    flight: Option<Running<I>>,
 }
 
 #[derive(Debug)]
-struct Running {
+struct Running<I> {
     started: Instant,
-    until: Option<TransactionId>,
+    until: Option<I>,
     messages: usize,
     bytes: u64,
     shortest: Option<Duration>,
 }
 
-impl Pace {
+impl<I> Default for Pace<I> {
+    fn default() -> Pace<I> {
+        Pace { sent: HashMap::new(), youngest: None, flight: None }
+    }
+}
+
+impl<I: Copy + Ord + Hash> Pace<I> {
     /// A transaction was begun, with `in_flight` others unanswered.
-    pub fn begun(&mut self, id: TransactionId, in_flight: usize, now: Instant) {
+    pub fn begun(&mut self, id: I, in_flight: usize, now: Instant) {
         self.youngest = Some(id);
         if in_flight == 0 {
             self.flight = None;
@@ -35,12 +42,12 @@ impl Pace {
     }
 
     /// The end of its content was handed over.
-    pub fn sent_whole(&mut self, id: TransactionId, now: Instant) {
+    pub fn sent_whole(&mut self, id: I, now: Instant) {
         self.sent.insert(id, now);
     }
 
     /// A transaction of so many octets was answered. Returns the flight when this ends one.
-    pub fn answered(&mut self, id: TransactionId, bytes: u64, now: Instant) -> Option<Flight> {
+    pub fn answered(&mut self, id: I, bytes: u64, now: Instant) -> Option<Flight> {
         let round_trip = self.sent.remove(&id).map(|sent| now - sent);
         let youngest = self.youngest;
         let running = self.flight.as_mut()?;
@@ -65,8 +72,98 @@ impl Pace {
     }
 }
 
-impl Running {
-    fn starting(now: Instant) -> Running {
+impl<I> Running<I> {
+    fn starting(now: Instant) -> Running<I> {
         Running { started: now, until: None, messages: 0, bytes: 0, shortest: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::smtp::WindowBounds;
+    use crate::smtp::window::{START, Window};
+    use proptest::prelude::*;
+    use std::collections::VecDeque;
+
+    const BYTES: u64 = 1000;
+
+    /// A server at a distance that takes one message after another, each in the time `service`.
+    struct Server {
+        round_trip: Duration,
+        service: Duration,
+        busy_until: Instant,
+    }
+
+    impl Server {
+        fn replies_at(&mut self, sent: Instant) -> Instant {
+            self.busy_until = self.busy_until.max(sent + self.round_trip / 2) + self.service;
+            self.busy_until + self.round_trip / 2
+        }
+    }
+
+    /// Sends so many messages through a window that grows. Returns the window and the time that the second half took.
+    fn send(round_trip: Duration, service: Duration, bounds: WindowBounds, messages: u32) -> (Window, Duration) {
+        let mut now = Instant::now();
+        let mut server = Server { round_trip, service, busy_until: now };
+        let (mut window, mut pace, mut half) = (Window::new(bounds, START), Pace::default(), now);
+        let (mut next, mut in_flight) = (0, VecDeque::new());
+        for answered in 0..messages {
+            while next < messages && window.has_room(in_flight.len(), BYTES * in_flight.len() as u64, BYTES) {
+                pace.begun(next, in_flight.len(), now);
+                pace.sent_whole(next, now);
+                in_flight.push_back((next, server.replies_at(now)));
+                next += 1;
+            }
+            let (id, replied) = in_flight.pop_front().expect("a window has room for one");
+            now = replied;
+            if let Some(flight) = pace.answered(id, BYTES, now) {
+                window.clean(flight);
+            }
+            half = if answered + 1 == messages / 2 { now } else { half };
+        }
+        (window, now - half)
+    }
+
+    proptest! {
+        /// Whatever the distance and the server's speed: the window soon holds enough that the server is never idle for
+        /// long, unless its bound is too narrow for that, and not much more than twice what the pipe holds.
+        #[test]
+        fn the_window_grows_to_what_the_pipe_holds(
+            round_trip in 1u64..1000, service in 100u64..50_000, most in 1usize..300,
+        ) {
+            let (round_trip, service) = (Duration::from_millis(round_trip), Duration::from_micros(service));
+            let bounds = WindowBounds { messages: most, bytes: 1 << 30 };
+            const MESSAGES: u32 = 4000;
+            let (window, second_half) = send(round_trip, service, bounds, MESSAGES);
+            let pipe = (round_trip + service).as_secs_f64() / service.as_secs_f64();
+            prop_assert!(window.messages() <= most);
+            prop_assert!(window.messages() as f64 <= (2.0 * pipe).ceil().max(START as f64) + 1.0, "{window:?} for {pipe}");
+            let by_window = (round_trip + service).as_secs_f64() / most as f64;
+            let best = f64::from(MESSAGES / 2) * service.as_secs_f64().max(by_window);
+            prop_assert!(second_half.as_secs_f64() <= 1.1 * best, "{second_half:?}, at best {best}, {window:?}");
+        }
+    }
+
+    #[test]
+    fn an_idle_connection_is_no_slow_flight() {
+        let (start, second) = (Instant::now(), Duration::from_secs(1));
+        let mut pace = Pace::default();
+        pace.begun(1, 0, start);
+        pace.sent_whole(1, start);
+        assert!(pace.answered(1, BYTES, start + second).is_some());
+        pace.begun(2, 0, start + 100 * second);
+        pace.sent_whole(2, start + 100 * second);
+        let flight = pace.answered(2, BYTES, start + 101 * second).expect("a flight of one");
+        assert_eq!((flight.elapsed, flight.round_trip, flight.messages), (second, second, 1));
+    }
+
+    #[test]
+    fn an_answer_to_something_never_sent_whole_has_no_round_trip() {
+        let mut pace = Pace::default();
+        let start = Instant::now();
+        pace.begun(1, 0, start);
+        assert!(pace.answered(1, 0, start).is_none());
+        assert!(pace.answered(7, 0, start).is_none());
     }
 }

@@ -13,6 +13,7 @@
 //! | 421, 452 to MAIL behind accepted messages          | sent again on another connection           |
 //! | SIZE, 8BITMIME, SMTPUTF8 not enough                | failed 5.3.4, 5.6.3, 5.6.7, nothing sent   |
 //! | connection lost before the content was sent whole  | sent again, a bounded number of times      |
+//! | the same, with another message to blame            | sent again, see [`super::aboard`]          |
 //! | connection lost after that                         | in doubt, 4.4.2                            |
 
 use super::open::OpenError;
@@ -63,6 +64,11 @@ pub fn unsent(cause: &Cause) -> Outcome {
     }
 }
 
+/// The content that a door stored cannot be read back. Our own fault, so temporary; trying again at once is no use.
+pub fn spoiled(text: &str) -> Outcome {
+    Outcome::deferred(EnhancedStatus::new(4, 3, 0), format!("the stored content cannot be read: {text}"))
+}
+
 /// The site could not be reached or did not want us.
 pub fn unopened(error: &OpenError) -> Outcome {
     match error {
@@ -98,7 +104,8 @@ pub fn is_overflow(reply: &Reply, behind_accepted: bool) -> bool {
         }
 }
 
-/// Whether sending again costs one of the bounded attempts. A connection that had its fill of messages made progress.
+/// Whether sending again costs one of the bounded attempts: not after a farewell of a server that answered others on the
+/// same connection, or recipients of this message. Each round settles something then, so this ends too.
 pub fn is_attempt(cause: &Cause, progress: bool) -> bool {
     !(progress && matches!(cause, Cause::Closing(_)))
 }

@@ -2,9 +2,9 @@
 
 use super::Engine;
 use crate::config::NextHopSettings;
+use crate::lane::crew::Member;
 use crate::lane::{Job, Obligation, Offers, Site, report, worker};
 use crate::mail::{Message, NextHop, Outcome};
-use crate::net::Wake;
 use crate::sync::{Budget, Mutex};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -40,14 +40,28 @@ impl Channel {
 
     pub fn submit(&self, message: Message, obligation: Obligation) {
         let job = Job::new(message, obligation, Instant::now());
-        if let Err((mut job, outcome)) = self.site.put(job, |number| self.start_lane(number)) {
-            job.give_up(&outcome);
-            report::settle(*job, None);
+        if !job.has_remaining() {
+            return report::settle(job, None, &self.site.statistics);
+        }
+        match self.site.put(job) {
+            Ok(Some(member)) => self.start_lane(member),
+            Ok(None) => {}
+            Err((job, outcome)) => self.site.settle_unsent(*job, &outcome),
         }
     }
 
+    /// Finds room that is held for messages which nobody waits for any more.
+    pub fn tidy(&self) {
+        self.site.dispose_of_withdrawn();
+    }
+
     pub fn offers(&self, patience: Duration) -> Result<Offers, Outcome> {
-        self.site.offers(patience, |number| self.start_lane(number))
+        match self.site.ask() {
+            Ok(Some(offers)) => return Ok(offers),
+            Err(Some(member)) => self.start_lane(member),
+            Ok(None) | Err(None) => {}
+        }
+        self.site.await_offers(patience)
     }
 
     pub fn trouble(&self) -> Option<Outcome> {
@@ -60,10 +74,7 @@ impl Channel {
 
     pub fn join(&self) {
         let threads = std::mem::take(&mut *self.threads.lock());
-        threads.into_iter().for_each(|thread| {
-            // A lane that panicked has said so in the log, and its messages are reported.
-            let _ = thread.join();
-        });
+        threads.into_iter().for_each(join);
     }
 
     /// Whether nothing is held and no lane runs.
@@ -71,11 +82,18 @@ impl Channel {
         self.messages.held() == 0 && self.site.lanes() == 0
     }
 
-    fn start_lane(&self, number: usize) -> Option<Wake> {
-        let (wake, thread) = worker::start(&self.site, number)?;
+    fn start_lane(&self, member: Member) {
+        let number = member.number;
+        let Some(thread) = worker::start(&self.site, member) else { return self.site.not_started(number) };
         let mut threads = self.threads.lock();
-        threads.retain(|thread| !thread.is_finished());
         threads.push(thread);
-        Some(wake)
+        let ended: Vec<_> = threads.extract_if(.., |thread| thread.is_finished()).collect();
+        drop(threads);
+        ended.into_iter().for_each(join);
     }
+}
+
+fn join(thread: JoinHandle<()>) {
+    // A lane catches its panics and says so in the log; there is nothing more to learn.
+    let _ = thread.join();
 }

@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::conn::Ledger;
 use crate::lane::{Obligation, Statistics, Ticket};
 use crate::mail::{Message, NextHop, Outcome};
-use crate::sync::{Budget, Mutex, Permit};
+use crate::sync::{Budget, Mutex, Permit, after};
 use channel::Channel;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -74,10 +74,17 @@ impl Engine {
     /// Waits up to `patience` for room to hold a message of about `size` octets for this next hop: per next hop
     /// and in total, messages and octets. `None`: still full.
     pub fn room(&self, next_hop: &NextHop, size: u64, patience: Duration) -> Option<Room> {
-        let deadline = Instant::now() + patience;
-        let left = || deadline.saturating_duration_since(Instant::now());
         let channel = self.channel(next_hop);
-        // The narrow budgets first: whoever waits there holds nothing that other next hops need.
+        self.take_room(&channel, size, Duration::ZERO).or_else(|| {
+            channel.tidy();
+            self.take_room(&channel, size, patience)
+        })
+    }
+
+    fn take_room(&self, channel: &Channel, size: u64, patience: Duration) -> Option<Room> {
+        let deadline = after(patience);
+        let left = || deadline.saturating_duration_since(Instant::now());
+        // The narrow budgets first: whoever waits there holds nothing that other next hops need. All take them in this order.
         let permits = vec![
             channel.messages.take(1, left())?,
             channel.bytes.take(size, left())?,
@@ -108,7 +115,7 @@ impl Engine {
 
     /// Takes no new work, lets what is on the wire finish up to the configured time, defers the rest, joins all threads.
     pub fn drain(&self) {
-        let ends = Instant::now() + self.config.limits.drain;
+        let ends = after(self.config.limits.drain);
         let channels: Vec<Arc<Channel>> = {
             let channels = self.channels.lock();
             self.draining.store(true, Ordering::Release);
@@ -124,7 +131,8 @@ impl Engine {
             return Arc::clone(channel);
         }
         if channels.len() >= CHANNELS {
-            channels.retain(|_, channel| !channel.is_idle());
+            // One that somebody else holds at this moment may be about to get work. Holders are made under this lock only.
+            channels.retain(|_, channel| Arc::strong_count(channel) > 1 || !channel.is_idle());
         }
         let channel = Arc::new(Channel::new(next_hop.clone(), self.config.settings(next_hop), self));
         if self.draining.load(Ordering::Acquire) {
@@ -138,5 +146,33 @@ impl Engine {
 impl Drop for Engine {
     fn drop(&mut self) {
         self.drain();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hop(number: usize) -> NextHop {
+        format!("[h{number}.test]:25").parse().expect("a next hop")
+    }
+
+    #[test]
+    fn idle_channels_are_put_away_and_one_in_use_is_not() {
+        let engine = Engine::new(Arc::default());
+        let room = engine.room(&hop(0), 100, Duration::ZERO).expect("room");
+        let held = engine.channel(&hop(1));
+        for number in 2..3 * CHANNELS {
+            assert!(engine.trouble(&hop(number)).is_none());
+        }
+        let channels = engine.channels.lock();
+        assert!(channels.len() <= CHANNELS, "{}", channels.len());
+        assert!(channels.contains_key(&hop(0)), "a message is held for it");
+        assert!(
+            channels.get(&hop(1)).is_some_and(|channel| Arc::ptr_eq(channel, &held)),
+            "somebody is about to use it"
+        );
+        drop(channels);
+        drop(room);
     }
 }

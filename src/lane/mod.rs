@@ -1,18 +1,22 @@
 //! Floor 4: lanes, the threads that own at most one connection each, and the queue they share.
 //!
-//! A channel ([`Site`]) has one queue; a lane takes from it what it can put on the wire at once ([`worker`]). The duty to report
-//! travels with the message as a [`Ticket`] and ends in [`report`], or by being dropped.
+//! A channel ([`Site`]) has one queue; a lane takes from it what it can put on the wire at once ([`worker`]). How many lanes
+//! there are is [`crew`]'s account, whether the site can be used `trouble`'s. The duty to report travels with the message as a [`Ticket`] and ends in [`report`], or by being dropped.
 
+pub mod crew;
 pub mod obligation;
+pub mod offers;
 pub mod queue;
 pub mod report;
 pub mod site;
 pub mod statistics;
 pub mod ticket;
+mod trouble;
 pub mod worker;
 
 pub use obligation::Obligation;
-pub use site::{Offers, Site};
+pub use offers::Offers;
+pub use site::Site;
 pub use statistics::Statistics;
 pub use ticket::{Inbox, Ticket};
 

@@ -4,7 +4,7 @@ use super::ticket::Ticket;
 use crate::conn::Token;
 use crate::sync::Permit;
 
-/// A message's ticket with its permits. Dropping it reports the message as deferred and frees the room.
+/// A message's ticket with its permits. Dropping it reports the message as deferred, or in doubt if it was sent, and frees the room.
 #[derive(Debug)]
 pub struct Obligation {
     /// The duty to report.
@@ -16,5 +16,9 @@ pub struct Obligation {
 impl Token for Obligation {
     fn is_cancelled(&self) -> bool {
         self.ticket.is_cancelled()
+    }
+
+    fn sent_whole(&mut self) {
+        self.ticket.sent_whole();
     }
 }

@@ -4,6 +4,7 @@ use super::{Job, Statistics};
 use crate::config::Level;
 use crate::mail::{Outcome, Report, Timings, Verdict};
 use log::{info, warn};
+use std::borrow::Cow;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -16,20 +17,18 @@ pub struct Route<'a> {
     pub server: &'a str,
     /// The level used.
     pub level: Level,
-    /// The counts to add to.
-    pub statistics: &'a Statistics,
 }
 
 /// Logs and reports a message whose recipients all have an outcome. This is where its ticket ends.
-pub fn settle(mut job: Job, route: Option<Route<'_>>) {
+pub fn settle(mut job: Job, route: Option<Route<'_>>, statistics: &Statistics) {
     let now = Instant::now();
     let started = job.started.unwrap_or(now);
     let timings = Timings { queued: started - job.submitted, delivery: now - started };
     let outcomes = job.outcomes();
     log_outcomes(&job, &outcomes, route, timings);
-    if let Some(route) = route {
-        outcomes.iter().for_each(|outcome| route.statistics.count(outcome.verdict));
-        route.statistics.messages.fetch_add(1, Ordering::Relaxed);
+    outcomes.iter().for_each(|outcome| statistics.count(outcome.verdict));
+    if route.is_some() {
+        statistics.messages.fetch_add(1, Ordering::Relaxed);
     }
     let report = Report {
         outcomes,
@@ -44,13 +43,29 @@ pub fn settle(mut job: Job, route: Option<Route<'_>>) {
     obligation.ticket.settle(report);
 }
 
+/// Disposes of a message that nobody waits for any more. Its report goes nowhere.
+pub fn withdraw(job: Job) {
+    info!("{}: next_hop={}, size={}, withdrawn by the caller", log_id(&job), job.next_hop, job.size());
+}
+
+/// The caller's name for the message, safe to stand in a line.
+fn log_id(job: &Job) -> Cow<'_, str> {
+    plain(job.queue_id.as_deref().unwrap_or("-"))
+}
+
+/// The text, escaped if something in it is no part of a line (an address may hold a control character beyond ASCII).
+fn plain(text: &str) -> Cow<'_, str> {
+    if text.contains(char::is_control) { text.escape_debug().to_string().into() } else { text.into() }
+}
+
 fn log_outcomes(job: &Job, outcomes: &[Outcome], route: Option<Route<'_>>, timings: Timings) {
-    let id = job.queue_id.as_deref().unwrap_or("-");
+    let id = log_id(job);
     let (lane, server) = route.map_or(("-", "none"), |r| (r.lane, r.server));
     let level = route.map_or("-", |r| r.level.name());
     let delivered = outcomes.iter().filter(|o| o.is_delivered()).count();
     let seconds = |d: Duration| d.as_secs_f64();
-    let said = outcomes.iter().find(|o| o.is_delivered()).or(outcomes.first()).map_or("", |o| o.text.as_str());
+    let said = outcomes.iter().find(|o| o.is_delivered()).or(outcomes.first());
+    let said = said.map_or(String::new(), |o| format!("{} {}", o.status, o.text));
     info!(
         "{id}: next_hop={}, lane={lane}, server={server}, level={level}, size={}, delivered={delivered}/{}, delays={:.2}/{:.2}, said={said}",
         job.next_hop,
@@ -69,7 +84,9 @@ fn log_outcomes(job: &Job, outcomes: &[Outcome], route: Option<Route<'_>>, timin
         let code = outcome.code.map(|code| format!("{code} ")).unwrap_or_default();
         warn!(
             "{id}: to=<{}>, server={server}, status={verdict}, {code}{} {}",
-            recipient.address, outcome.status, outcome.text
+            plain(recipient.address.as_str()),
+            outcome.status,
+            outcome.text
         );
     }
 }

@@ -1,11 +1,11 @@
 //! The obligation to report (law: exactly one report per message, even on panic, shutdown or bug).
 //!
 //! [`Ticket::issue`] makes two ends. The [`Ticket`] travels down with the message; settling it sends the one
-//! report, and dropping it unsettled *is* a report: every recipient deferred. The [`Inbox`] stays with the door; it
+//! report, and dropping it unsettled *is* a report: every recipient deferred, or in doubt once the message was sent whole. The [`Inbox`] stays with the door; it
 //! is waited on by a timeout or through a file descriptor, and dropping it says that nobody waits any more, which
 //! cancels the message if it has not passed the point of no return.
 
-use crate::mail::{EnhancedStatus, Outcome, Report};
+use crate::mail::{EnhancedStatus, Outcome, Report, Verdict};
 use crate::net::Wake;
 use crate::sync::{Receiver, Sender, bounded};
 use std::os::fd::BorrowedFd;
@@ -18,6 +18,7 @@ use std::time::Duration;
 pub struct Ticket {
     recipients: usize,
     report: Option<Sender<Report>>,
+    sent_whole: bool,
     shared: Arc<Shared>,
 }
 
@@ -44,7 +45,7 @@ impl Ticket {
     pub fn issue_with(recipients: usize, wake: Option<Wake>) -> (Ticket, Inbox) {
         let (sender, receiver) = bounded(1);
         let shared = Arc::new(Shared { wake, abandoned: AtomicBool::new(false) });
-        let ticket = Ticket { recipients, report: Some(sender), shared: Arc::clone(&shared) };
+        let ticket = Ticket { recipients, report: Some(sender), sent_whole: false, shared: Arc::clone(&shared) };
         (ticket, Inbox { report: receiver, shared })
     }
 
@@ -52,6 +53,11 @@ impl Ticket {
     pub fn settle(mut self, report: Report) {
         debug_assert_eq!(report.outcomes.len(), self.recipients);
         self.send(report);
+    }
+
+    /// From now on the server may have the message, so that nobody may say of it that it was not delivered.
+    pub fn sent_whole(&mut self) {
+        self.sent_whole = true;
     }
 
     /// Whether the caller has gone: what was not sent whole need not be sent.
@@ -72,7 +78,11 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         const DROPPED: EnhancedStatus = EnhancedStatus::new(4, 3, 0);
-        let outcome = Outcome::deferred(DROPPED, "the message was given up inside pipelane before it was sent");
+        let mut outcome = Outcome::deferred(DROPPED, "the message was given up inside pipelane before it was sent");
+        if self.sent_whole {
+            outcome.verdict = Verdict::InDoubt;
+            outcome.text = "pipelane has failed after the message was sent; it may have been delivered".into();
+        }
         self.send(Report::uniform(self.recipients, outcome));
     }
 }
@@ -103,7 +113,6 @@ impl Drop for Inbox {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mail::Verdict;
 
     #[test]
     fn a_ticket_dropped_is_a_deferred_report() {
@@ -123,6 +132,15 @@ mod tests {
         });
         assert!(lane.join().is_err());
         assert_eq!(inbox.take().expect("a report").outcomes[0].verdict, Verdict::Deferred);
+    }
+
+    #[test]
+    fn one_dropped_after_its_message_was_sent_is_in_doubt() {
+        let (mut ticket, inbox) = Ticket::issue(1);
+        ticket.sent_whole();
+        drop(ticket);
+        let report = inbox.take().expect("a report");
+        assert_eq!((report.outcomes[0].verdict, report.outcomes[0].status.class), (Verdict::InDoubt, 4));
     }
 
     #[test]

@@ -1,16 +1,18 @@
 //! A lane's thread: connect when there is work, carry it, connect again or rest.
 //!
-//! A panic ends the connection, not the lane and not the process: what was aboard is reported as deferred by its
-//! tickets, and the lane goes on with what waits.
+//! A panic ends the connection, not the lane and not the process: what was aboard is reported by its
+//! tickets, as deferred or, when it was sent whole, as in doubt, and the lane goes on with what waits.
 
-use super::report::{Route, settle};
+use super::crew::Member;
+use super::report::{self, Route};
 use super::{Job, Obligation, Site};
 use crate::config::Level;
-use crate::conn::{Connection, Feed, OpenError, Opener, Retry, policy};
+use crate::conn::{Connection, Feed, Opener, Retry, Token, Vacancy, policy};
 use crate::mail::Outcome;
-use crate::net::{Interest, Wake, Watch, poll};
+use crate::net::{Interest, Watch, poll};
 use crate::smtp::{Cause, CloseReason, Extensions};
-use log::{debug, error, warn};
+use crate::sync::{Permit, after};
+use log::{error, warn};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -18,54 +20,63 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Connections in a row that a server may end before it has taken a message, until the site is in trouble.
-const FRUITLESS: u32 = 3;
-/// How long a lane waits for one of the connections that all next hops share.
+/// How long a lane waits for one of the connections that all next hops share until it says so.
 const CONNECTION_WAIT: Duration = Duration::from_secs(30);
+/// How often it looks, meanwhile, whether it is still wanted.
+const SLICE: Duration = Duration::from_millis(250);
+
+/// What a lane counts as at its site.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Resting,
+    Connecting,
+    Connected,
+}
 
 /// One lane.
 struct Lane {
     site: Arc<Site>,
     number: usize,
     opener: Opener,
-    fruitless: u32,
+    standing: Standing,
+    /// The last message that was charged with the end of the present connection, and why.
+    blamed: Option<u64>,
     last_cause: Option<Cause>,
-    /// It has a session ready, and the site counts it.
-    ready: bool,
 }
 
-/// Starts a lane's thread; `None` when the system has no thread or descriptor left.
-pub fn start(site: &Arc<Site>, number: usize) -> Option<(Wake, JoinHandle<()>)> {
-    let wake = Wake::new().inspect_err(|e| error!("{}: no lane can be started: {e}", site.next_hop)).ok()?;
+/// Starts a lane's thread; `None` when the system has no thread left.
+pub fn start(site: &Arc<Site>, member: Member) -> Option<JoinHandle<()>> {
+    let number = member.number;
     let opener = Opener {
         next_hop: site.next_hop.clone(),
         settings: Arc::clone(&site.settings),
         ledger: Arc::clone(&site.ledger),
         lane: format!("lane {number}"),
-        wake: wake.clone(),
+        news: member.news,
+        halt: member.halt,
     };
-    let mut lane = Lane { site: Arc::clone(site), number, opener, fruitless: 0, last_cause: None, ready: false };
+    let standing = Standing::Resting;
+    let mut lane = Lane { site: Arc::clone(site), number, opener, standing, blamed: None, last_cause: None };
     let body = move || {
         while catch_unwind(AssertUnwindSafe(|| lane.run())).is_err() {
-            error!("{}: lane {} has panicked; what it carried is deferred", lane.site.next_hop, lane.number);
-            lane.disconnected();
+            lane.step_down();
+            // The logger is foreign code and may be what has panicked: it must not end the lane.
+            let say = || error!("{}: lane {number} has panicked; what it carried is reported", lane.site.next_hop);
+            let _ = catch_unwind(AssertUnwindSafe(say));
         }
     };
     let thread = std::thread::Builder::new().name(format!("lane {number}")).spawn(body);
-    let thread = thread.inspect_err(|e| error!("{}: no lane can be started: {e}", site.next_hop)).ok()?;
-    Some((wake, thread))
+    thread.inspect_err(|e| error!("{}: no lane can be started: {e}", site.next_hop)).ok()
 }
 
 impl Lane {
     fn run(&mut self) {
         loop {
-            if self.site.is_stopping() {
-                self.site.retire_lane(self.number, true);
-                return;
-            }
-            if self.site.has_work() {
+            if self.site.claim() {
+                self.standing = Standing::Connecting;
                 self.serve();
-            } else if !self.rest() && self.site.retire_lane(self.number, false) {
+                self.step_down();
+            } else if (self.site.is_stopping() || !self.rest()) && self.site.leave(self.number) {
                 return;
             }
         }
@@ -73,88 +84,87 @@ impl Lane {
 
     /// Waits for work without a connection; `false` when none came.
     fn rest(&self) -> bool {
-        let until = Instant::now() + self.site.settings.timeouts.idle;
-        let woken = poll(&mut [Watch::new(self.opener.wake.fd(), Interest::Read)], Some(until));
-        self.opener.wake.clear();
+        let until = after(self.site.settings.timeouts.idle);
+        let woken = poll(&mut [Watch::new(self.opener.news.fd(), Interest::Read)], Some(until));
+        self.opener.news.clear();
         matches!(woken, Ok(n) if n > 0)
     }
 
     /// One connection, from dialling to its end.
     fn serve(&mut self) {
-        let Some(_permit) = self.site.connections.take(1, CONNECTION_WAIT) else {
-            warn!("{}: waiting: all connections that [limits] allows are open", self.site.next_hop);
-            return;
-        };
+        let Some(_permit) = self.wait_for_permit() else { return };
         let mut connection = match self.connect() {
             Ok(connection) => connection,
+            Err(_) if self.site.is_stopping() => return,
             Err(outcome) => {
                 warn!("{}: lane {}: {}", self.site.next_hop, self.number, outcome.text);
-                return self.site.failed(&outcome);
+                self.standing = Standing::Resting;
+                return self.site.not_connected(Some(&outcome));
             }
         };
         self.site.statistics.connections.fetch_add(1, Ordering::Relaxed);
+        (self.blamed, self.last_cause) = (None, None);
         let reason = connection.run(self);
-        self.disconnected();
-        let accepted = connection.accepted();
+        self.step_down();
+        self.judge(connection.is_fruitless(), connection.answered() > 0, &reason);
         connection.close(&reason);
-        self.judge(accepted, &reason);
     }
 
-    fn disconnected(&mut self) {
-        if std::mem::take(&mut self.ready) {
-            self.site.connected(None);
+    /// Gives up the connection, or the attempt at one, in the site's account.
+    fn step_down(&mut self) {
+        match std::mem::replace(&mut self.standing, Standing::Resting) {
+            Standing::Resting => {}
+            Standing::Connecting => self.site.not_connected(None),
+            Standing::Connected => self.site.disconnected(),
         }
+    }
+
+    /// One of the connections that all next hops share; `None` when it is not to be waited for any longer.
+    fn wait_for_permit(&self) -> Option<Permit> {
+        let until = Instant::now() + CONNECTION_WAIT;
+        while !self.site.is_stopping() {
+            if let Some(permit) = self.site.connections.take(1, SLICE) {
+                return Some(permit);
+            }
+            if Instant::now() >= until {
+                warn!("{}: waiting: all connections that [limits] allows are open", self.site.next_hop);
+                return None;
+            }
+        }
+        None
     }
 
     /// Tries the addresses of the next hop until one gives a session.
     fn connect(&self) -> Result<Connection<Obligation>, Outcome> {
-        let mut refused: Vec<SocketAddr> = Vec::new();
-        let mut last: Option<Outcome> = None;
-        loop {
-            match Connection::open(&self.opener, &refused, &|| self.site.must_end_by()) {
-                Ok(connection) => return Ok(connection),
-                Err((OpenError::Dial(error), None)) => {
-                    // With every address tried, what the last server said is the better reason.
-                    return Err(last.unwrap_or_else(|| policy::unopened(&OpenError::Dial(error))));
-                }
-                Err((error, address)) => {
-                    debug!("{}: lane {}: {error}", self.site.next_hop, self.number);
-                    let mut outcome = policy::unopened(&error);
-                    outcome.text = error.to_string();
-                    last = Some(outcome);
-                    match address {
-                        Some(address) if !refused.contains(&address) && !self.site.is_stopping() => {
-                            refused.push(address)
-                        }
-                        _ => return Err(last.unwrap_or_else(|| policy::unopened(&error))),
-                    }
-                }
-            }
-        }
+        // Nothing is on the wire yet: a stop ends the attempt at once.
+        let must_end_by = || self.site.is_stopping().then(Instant::now);
+        let open = |refused: &[SocketAddr]| Connection::open(&self.opener, refused, &must_end_by);
+        Opener::in_turn(open, || self.site.is_stopping())
     }
 
-    /// A server that ends one connection after another without taking a message is as good as down.
-    fn judge(&mut self, accepted: u64, reason: &CloseReason) {
-        let at_fault = !matches!(reason, CloseReason::Quit(_) | CloseReason::Abandoned(_));
-        self.fruitless = if accepted == 0 && at_fault { self.fruitless + 1 } else { 0 };
-        if self.fruitless >= FRUITLESS {
-            self.fruitless = 0;
+    /// A server that ends one connection after another without answering a message is as good as down.
+    fn judge(&mut self, fruitless: bool, answered: bool, reason: &CloseReason) {
+        let blamed = self.blamed.take();
+        let at_fault = blamed.is_some() || !matches!(reason, CloseReason::Quit(_) | CloseReason::Abandoned(_));
+        if answered {
+            self.site.was_fruitful();
+        } else if fruitless && at_fault {
             let cause = self.last_cause.take().unwrap_or_else(|| Cause::Lost(reason.to_string()));
-            self.site.failed(&policy::unsent(&cause));
+            self.site.was_fruitless(blamed, &policy::unsent(&cause));
         }
     }
 
     fn settle_on(&self, job: Job, server: &str, level: Level) {
-        let route = Route { lane: &self.opener.lane, server, level, statistics: &self.site.statistics };
-        settle(job, Some(route));
+        let route = Route { lane: &self.opener.lane, server, level };
+        report::settle(job, Some(route), &self.site.statistics);
     }
 }
 
 impl Feed for Lane {
     type Token = Obligation;
 
-    fn next(&mut self, has_room: &dyn Fn(u64) -> bool) -> Option<Job> {
-        self.site.take(has_room)
+    fn next(&mut self, vacancy: Vacancy<'_>) -> Option<Job> {
+        self.site.take(vacancy)
     }
 
     fn waiting(&self) -> usize {
@@ -165,24 +175,32 @@ impl Feed for Lane {
         self.settle_on(job, server, level);
     }
 
-    fn unsent(&mut self, mut job: Job, server: &str, retry: Retry) {
-        if matches!(retry.cause, Cause::Cancelled) || job.token.ticket.is_cancelled() {
-            debug!("{}: withdrawn by the caller", job.queue_id.as_deref().unwrap_or("-"));
-            return;
+    fn unsent(&mut self, mut job: Job, server: &str, level: Level, retry: Retry) {
+        if job.token.is_cancelled() || retry.cause == Cause::Cancelled {
+            return report::withdraw(job);
         }
-        job.attempts += u32::from(retry.counts);
-        self.last_cause = Some(retry.cause.clone());
-        if job.attempts > self.site.settings.redispatches || self.site.is_stopping() {
-            job.give_up(&policy::unsent(&retry.cause));
-            return self.settle_on(job, server, Level::Lockstep);
+        if retry.counts {
+            job.attempts += 1;
+            self.blamed = job.place;
         }
-        self.site.statistics.redispatched.fetch_add(1, Ordering::Relaxed);
-        self.site.give_back(job);
+        let outcome = policy::unsent(&retry.cause);
+        self.last_cause = Some(retry.cause);
+        if job.attempts > self.site.settings.redispatches {
+            job.give_up(&outcome);
+            return self.settle_on(job, server, level);
+        }
+        match self.site.give_back(job) {
+            Ok(()) => drop(self.site.statistics.redispatched.fetch_add(1, Ordering::Relaxed)),
+            Err((mut job, _)) => {
+                job.give_up(&outcome);
+                self.settle_on(*job, server, level);
+            }
+        }
     }
 
     fn offered(&mut self, offered: &Extensions, server: &str) {
-        self.site.connected(Some((offered, server)));
-        self.ready = true;
+        self.standing = Standing::Connected;
+        self.site.connected(offered, server);
     }
 
     fn is_stopping(&self) -> bool {

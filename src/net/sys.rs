@@ -69,6 +69,8 @@ pub enum Interest {
     Both,
     /// Only that the other side has closed, also while bytes of it are unread.
     End,
+    /// The other end is gone altogether, or the connection is broken. A peer that has only closed its sending side is not.
+    HangUp,
 }
 
 /// One descriptor to wait for, and after [`poll`] what was found.
@@ -87,6 +89,7 @@ impl<'fd> Watch<'fd> {
             Interest::Write => libc::POLLOUT,
             Interest::Both => libc::POLLIN | libc::POLLOUT,
             Interest::End => libc::POLLRDHUP,
+            Interest::HangUp => 0,
         };
         Watch { raw: libc::pollfd { fd: fd.as_raw_fd(), events, revents: 0 }, fd: PhantomData }
     }

@@ -26,5 +26,6 @@ mod harness;
 mod interruption;
 mod memory;
 mod pipe_door;
+mod recipe;
 mod refusals;
 mod streaming;

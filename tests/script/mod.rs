@@ -212,6 +212,11 @@ impl Talk<UnixStream> {
         talk
     }
 
+    /// Says nothing more, and goes on reading.
+    pub fn close_sending(&self) {
+        self.reader.get_ref().shutdown(Shutdown::Write).expect("open until now");
+    }
+
     pub fn hang_up(self) {
         self.reader.get_ref().shutdown(Shutdown::Both).expect("open until now");
     }

@@ -167,8 +167,9 @@ pub static KEYS: &[Key] = &[
         "redispatches",
         "3",
         Count(bounds(0, 100), |s, n| s.redispatches = n as u32),
-        "How often a message whose connection broke before all of it was sent is tried again before the MTA gets it back \
-         as deferred. A message that was sent whole is never tried again. 0 never tries again.",
+        "How often a message with which a connection was lost before all of it was sent is tried again before the MTA \
+         gets it back as deferred. Of the messages on a lost connection one is charged, the first that was not sent whole. \
+         A message that was sent whole is never tried again. 0 never tries a charged message again.",
     ),
     hop(
         "messages_per_connection",
@@ -257,12 +258,6 @@ pub static KEYS: &[Key] = &[
         "20s",
         Time(STAGE, |s, t| s.timeouts.rset = t),
         "How long the reply to a RSET that nothing was sent behind may take.",
-    ),
-    hop(
-        "quit_timeout",
-        "5s",
-        Time(STAGE, |s, t| s.timeouts.quit = t),
-        "How long the reply to QUIT is waited for. Every message has its result by then.",
     ),
     hop(
         "idle_timeout",

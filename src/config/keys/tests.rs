@@ -54,7 +54,6 @@ fn other_next_hop() -> NextHopSettings {
             data_transfer: t,
             data_done: t,
             rset: t,
-            quit: t,
             idle: t,
         },
     }
@@ -86,8 +85,7 @@ fn every_field_has_a_key_and_every_default_text_is_the_default() {
 #[test]
 fn keys_with_the_same_default_reach_different_fields() {
     let (mut hop, mut listen, mut limits) = (NextHopSettings::default(), Listen::default(), Limits::default());
-    let timeouts =
-        ["connect", "greeting", "mail", "rcpt", "data_init", "data_transfer", "data_done", "rset", "quit", "idle"];
+    let timeouts = ["connect", "greeting", "mail", "rcpt", "data_init", "data_transfer", "data_done", "rset", "idle"];
     for (n, stage) in timeouts.iter().enumerate() {
         set_next_hop(&mut hop, &format!("{stage}_timeout"), &(n + 1).to_string()).expect(stage);
     }
@@ -101,8 +99,7 @@ fn keys_with_the_same_default_reach_different_fields() {
         data_transfer: s(6),
         data_done: s(7),
         rset: s(8),
-        quit: s(9),
-        idle: s(10),
+        idle: s(9),
     };
     assert_eq!(hop.timeouts, expected);
     for (name, text) in [("socket_owner", "a"), ("socket_group", "b"), ("max_clients", "5")] {
@@ -164,7 +161,7 @@ fn a_text_sets_a_key_of_a_next_hop() {
     for (name, text) in [
         ("lanes", "4"),
         ("window_bytes", "64K"),
-        ("quit_timeout", "500ms"),
+        ("rset_timeout", "500ms"),
         ("trust", "stream"),
         ("max_level", "overlap"),
         ("helo_name", "mail.example.org"),
@@ -180,7 +177,7 @@ fn a_text_sets_a_key_of_a_next_hop() {
         NextHopSettings {
             lanes: 4,
             window_bytes: 65_536,
-            timeouts: Timeouts { quit: Duration::from_millis(500), ..Timeouts::default() },
+            timeouts: Timeouts { rset: Duration::from_millis(500), ..Timeouts::default() },
             trust: Trust::Stream,
             max_level: Level::Overlap,
             helo_name: Some("mail.example.org".into()),
@@ -204,9 +201,9 @@ fn a_refused_text_says_what_is_allowed_and_changes_nothing() {
             "window_bytes: \"1X\" is not allowed; expected octets from 4K to 1G, such as 65536 or \"64K\"",
         ),
         (
-            "quit_timeout",
+            "rset_timeout",
             "5 s",
-            "quit_timeout: \"5 s\" is not allowed; expected a time from 100ms to 1d, such as 30, \"30s\" or \"5m\"",
+            "rset_timeout: \"5 s\" is not allowed; expected a time from 100ms to 1d, such as 30, \"30s\" or \"5m\"",
         ),
         (
             "max_level",

@@ -127,7 +127,7 @@ fn bad_values_say_what_is_allowed() {
         errors(concat!(
             "[listen]\nruntime_directory = \"run\"\nlmtp = [\"localhost:24\"]\nlmtp2 = 1\nsocket_mode = \"0999\"\n",
             "socket_owner = \"a b\"\n[limits]\nmessage_size = 5\n",
-            "[defaults]\nlanes = -1\nquit_timeout = 0\nsource_address = \"::\"\n",
+            "[defaults]\nlanes = -1\nrset_timeout = 0\nsource_address = \"::\"\n",
         )),
         [
             "f:2: listen.runtime_directory: \"run\" is not allowed; expected an absolute path, such as \"/run/pipelane\"",
@@ -140,7 +140,7 @@ fn bad_values_say_what_is_allowed() {
              \"\" to leave it",
             "f:8: limits.message_size: 5 is not allowed; expected 0, or octets from 64K to 1T, such as 65536 or \"64K\"",
             "f:10: defaults.lanes: -1 is not allowed; expected a whole number from 1 to 1000",
-            "f:11: defaults.quit_timeout: 0 is not allowed; expected a time from 100ms to 1d, such as 30, \"30s\" or \"5m\"",
+            "f:11: defaults.rset_timeout: 0 is not allowed; expected a time from 100ms to 1d, such as 30, \"30s\" or \"5m\"",
             "f:12: defaults.source_address: \"::\" is not allowed; expected an IP address of this host, such as \
              \"192.0.2.1\", or \"\" for any",
         ]

@@ -14,10 +14,9 @@ use std::time::{Duration, Instant};
 /// What there is to see on a client.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Seen {
-    /// A read would not wait: there are bytes, or the end. Only told to who wants bytes.
-    pub readable: bool,
-    /// The client has closed its end, though bytes may be left to read. Only told to who wants no bytes.
-    pub gone: bool,
+    /// What was looked for: that a read would not wait ([`Interest::Read`]), that the client has closed its sending side though bytes
+    /// may be left to read ([`Interest::End`]), or that it is gone altogether ([`Interest::HangUp`]).
+    pub found: bool,
     /// The other descriptor is readable.
     pub other: bool,
 }
@@ -30,9 +29,9 @@ pub trait Client: Send {
     /// Bytes to the client, all of them.
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()>;
 
-    /// Waits until there is something to see: bytes or the end when `wants`, else only the end; or `other` being readable. Nothing seen
-    /// means that `patience` ran out (`None`: it never does).
-    fn look(&self, wants: bool, other: BorrowedFd<'_>, patience: Option<Duration>) -> io::Result<Seen>;
+    /// Waits until there is something to see: what is looked for, or `other` being readable. Nothing seen means that
+    /// `patience` ran out (`None`: it never does).
+    fn look(&self, interest: Interest, other: BorrowedFd<'_>, patience: Option<Duration>) -> io::Result<Seen>;
 }
 
 impl Client for UnixStream {
@@ -44,8 +43,8 @@ impl Client for UnixStream {
         Write::write_all(self, bytes)
     }
 
-    fn look(&self, wants: bool, other: BorrowedFd<'_>, patience: Option<Duration>) -> io::Result<Seen> {
-        look(self.as_fd(), wants, other, patience)
+    fn look(&self, interest: Interest, other: BorrowedFd<'_>, patience: Option<Duration>) -> io::Result<Seen> {
+        look(self.as_fd(), interest, other, patience)
     }
 }
 
@@ -58,8 +57,8 @@ impl Client for TcpStream {
         Write::write_all(self, bytes)
     }
 
-    fn look(&self, wants: bool, other: BorrowedFd<'_>, patience: Option<Duration>) -> io::Result<Seen> {
-        look(self.as_fd(), wants, other, patience)
+    fn look(&self, interest: Interest, other: BorrowedFd<'_>, patience: Option<Duration>) -> io::Result<Seen> {
+        look(self.as_fd(), interest, other, patience)
     }
 }
 
@@ -88,15 +87,18 @@ impl Client for Stdio {
         self.output.write_all(bytes)
     }
 
-    fn look(&self, wants: bool, other: BorrowedFd<'_>, patience: Option<Duration>) -> io::Result<Seen> {
-        look(self.input.as_fd(), wants, other, patience)
+    fn look(&self, interest: Interest, other: BorrowedFd<'_>, patience: Option<Duration>) -> io::Result<Seen> {
+        look(self.input.as_fd(), interest, other, patience)
     }
 }
 
-fn look(client: BorrowedFd<'_>, wants: bool, other: BorrowedFd<'_>, patience: Option<Duration>) -> io::Result<Seen> {
-    let interest = if wants { Interest::Read } else { Interest::End };
+fn look(
+    client: BorrowedFd<'_>,
+    interest: Interest,
+    other: BorrowedFd<'_>,
+    patience: Option<Duration>,
+) -> io::Result<Seen> {
     let mut watches = [Watch::new(client, interest), Watch::new(other, Interest::Read)];
     net::poll(&mut watches, patience.map(|patience| Instant::now() + patience))?;
-    let ready = watches[0].is_ready();
-    Ok(Seen { readable: ready && wants, gone: ready && !wants, other: watches[1].is_ready() })
+    Ok(Seen { found: watches[0].is_ready(), other: watches[1].is_ready() })
 }

@@ -6,7 +6,7 @@
 
 use super::super::Reply;
 use super::client::{Client, Seen};
-use crate::net::Wake;
+use crate::net::{Interest, Wake};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -83,12 +83,23 @@ pub(super) struct Wire<C> {
     start: usize,
     end: usize,
     skipping: bool,
+    /// The client has said QUIT and closed its sending side; it still reads.
+    half_closed: bool,
     output: Vec<u8>,
 }
 
 impl<C: Client> Wire<C> {
     pub(super) fn new(client: C, stop: Stop) -> Wire<C> {
-        Wire { client, stop, input: Vec::new(), start: 0, end: 0, skipping: false, output: Vec::new() }
+        Wire {
+            client,
+            stop,
+            input: Vec::new(),
+            start: 0,
+            end: 0,
+            skipping: false,
+            half_closed: false,
+            output: Vec::new(),
+        }
     }
 
     /// Whether the door is being closed.
@@ -139,19 +150,19 @@ impl<C: Client> Wire<C> {
         if !self.has_space() {
             return Ok(false);
         }
-        let seen = self.look(true, &self.stop.wake, Some(Duration::ZERO))?;
+        let seen = self.look(Interest::Read, &self.stop.wake, Some(Duration::ZERO))?;
         // The end is left for the read that waits: what came before it is answered first.
-        Ok(seen.readable && self.read()? > 0)
+        Ok(seen.found && self.read()? > 0)
     }
 
     /// Sends what is to be sent, then waits for bytes.
     pub(super) fn fill(&mut self, patience: Duration) -> Result<Filled, End> {
         self.flush()?;
-        let seen = self.look(true, &self.stop.wake, Some(patience))?;
+        let seen = self.look(Interest::Read, &self.stop.wake, Some(patience))?;
         if seen.other {
             return Ok(Filled::Stopping);
         }
-        match seen.readable {
+        match seen.found {
             true if self.read()? == 0 => Err(End::Gone),
             true => Ok(Filled::More),
             false => Ok(Filled::TimedOut),
@@ -160,16 +171,36 @@ impl<C: Client> Wire<C> {
 
     /// Waits until `wake` is signalled or `patience` is over. A client that goes away meanwhile ends the wait and the session: its
     /// message was not answered, and it will hand it over again. What is to be sent stays.
+    ///
+    /// A client that has sent QUIT before it closed its sending side has not gone away: Exim does so with its last message.
     pub(super) fn watch(&mut self, wake: &Wake, patience: Option<Duration>) -> Result<(), End> {
         loop {
-            let seen = self.look(self.has_space(), wake, patience)?;
-            if seen.gone || (seen.readable && self.read()? == 0) {
+            let interest = match (self.half_closed, self.has_space()) {
+                (true, _) => Interest::HangUp,
+                (false, true) => Interest::Read,
+                (false, false) => Interest::End,
+            };
+            let seen = self.look(interest, wake, patience)?;
+            if seen.found && interest != Interest::Read {
                 return Err(End::Gone);
             }
-            if seen.other || !seen.readable {
+            if seen.found && self.read()? == 0 {
+                self.half_closed = self.ends_with_quit();
+                if !self.half_closed {
+                    return Err(End::Gone);
+                }
+            }
+            if seen.other || !seen.found {
                 return Ok(());
             }
         }
+    }
+
+    /// Whether the last whole line held is QUIT and nothing is behind it.
+    fn ends_with_quit(&self) -> bool {
+        let Some(lines) = self.buffered().strip_suffix(b"\r\n") else { return false };
+        let last = lines.rsplit(|byte| *byte == b'\n').next().unwrap_or(lines);
+        last.trim_ascii().eq_ignore_ascii_case(b"QUIT")
     }
 
     /// Adds a reply to what is to be sent.
@@ -204,8 +235,8 @@ impl<C: Client> Wire<C> {
         self.buffered().len() < INPUT_BOUND
     }
 
-    fn look(&self, wants: bool, other: &Wake, patience: Option<Duration>) -> Result<Seen, End> {
-        self.client.look(wants, other.fd(), patience).map_err(|_| End::Gone)
+    fn look(&self, interest: Interest, other: &Wake, patience: Option<Duration>) -> Result<Seen, End> {
+        self.client.look(interest, other.fd(), patience).map_err(|_| End::Gone)
     }
 
     /// Reads once behind what is held. The buffer begins small, for the many clients that only wait, and grows while a

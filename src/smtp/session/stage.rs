@@ -10,6 +10,8 @@ pub enum Stage {
     Greeting,
     /// A RSET with nothing behind it.
     Reset,
+    /// A RSET sent behind a dot with the next envelope. Its reply is due with the dot's.
+    Overlap,
     /// A RSET sent behind a dot to see whether it is executed. Its reply is due with the dot's.
     Proof,
     /// MAIL, or the RSET in front of it.
@@ -28,7 +30,7 @@ impl Stage {
         match self {
             Stage::Greeting => "the greeting",
             Stage::Reset => "RSET",
-            Stage::Proof => "RSET behind the final dot",
+            Stage::Overlap | Stage::Proof => "RSET behind the final dot",
             Stage::Mail => "MAIL",
             Stage::Rcpt => "RCPT",
             Stage::Data => "DATA",
@@ -46,6 +48,7 @@ impl Session {
             Owed::ProbeReset => Stage::Reset,
             Owed::Reset(id) => match self.flights.iter().find(|f| f.id == *id) {
                 Some(flight) if flight.level >= Level::Chunk => Stage::Mail,
+                Some(flight) if flight.overlaps => Stage::Overlap,
                 _ => Stage::Reset,
             },
             Owed::Mail(_) => Stage::Mail,

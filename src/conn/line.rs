@@ -1,0 +1,210 @@
+//! The socket's side of a connection: one write, one read or one wait at a time, each with its bound.
+//!
+//! A read waits as long as the oldest unanswered command may take (RFC 5321 section 4.5.3.2), counted from the last reply or the
+//! last octet written, and anew while a slow line still carries octets to the peer. A write waits for `data_transfer` without
+//! progress, in slices, so that a stop is noticed in between. What the server said before it closed is read
+//! before a fault is told to the session. It decides nothing else.
+
+use crate::config::Timeouts;
+use crate::net::{Duplex, Wake};
+use crate::smtp::{Session, Stage};
+use crate::sync::{LONGEST, after};
+use std::io::{self, Write};
+use std::time::{Duration, Instant};
+
+/// A write that waits looks this often whether it is to stop.
+const SLICE: Duration = Duration::from_millis(500);
+/// The least time that a server is given to answer the RSET behind a final dot, once the dot is answered. Both replies are
+/// due together; where only the RSET is at stake that is soon, where an envelope rides with it a server under load has longer.
+const PROOF: Duration = Duration::from_secs(1);
+const OVERLAP: Duration = Duration::from_secs(5);
+/// Octets read at once, and content read at once.
+const BUFFER: usize = 64 * 1024;
+
+/// A socket with its clocks.
+#[derive(Debug)]
+pub(super) struct Line {
+    duplex: Duplex,
+    /// Signalled when there is news for the lane.
+    news: Wake,
+    timeouts: Timeouts,
+    /// When the server last answered or took octets.
+    heard: Instant,
+    /// When a write that waits has waited for too long.
+    write_due: Option<Instant>,
+    /// Octets not acknowledged by the peer when the wait for a reply began.
+    unacknowledged: Option<usize>,
+    /// The time that the reply to EHLO took.
+    pub round_trip: Duration,
+    /// For octets on their way in either direction.
+    pub buffer: Vec<u8>,
+}
+
+impl Line {
+    pub fn new(duplex: Duplex, news: Wake, timeouts: Timeouts) -> Line {
+        Line {
+            duplex,
+            news,
+            timeouts,
+            heard: Instant::now(),
+            write_due: None,
+            unacknowledged: None,
+            round_trip: Duration::ZERO,
+            buffer: vec![0; BUFFER],
+        }
+    }
+
+    /// Writes some of the session's output. `ends`: when all is given up.
+    pub fn write(&mut self, session: &mut Session, ends: Option<Instant>) {
+        let due = *self.write_due.get_or_insert_with(|| after(self.timeouts.data_transfer));
+        let slice = [Some(Instant::now() + SLICE), Some(due), ends].into_iter().flatten().min();
+        self.duplex.set_deadline(slice);
+        match self.duplex.write(session.output()) {
+            Ok(octets) => {
+                session.wrote(octets);
+                self.heard = Instant::now();
+                self.write_due = None;
+                self.unacknowledged = None;
+                self.take_replies(session);
+            }
+            Err(error) if is_waiting(&error) => {
+                self.take_replies(session);
+                self.judge_wait(session, due, ends);
+            }
+            // A write error is not yet the verdict: what the server said before it closed is read first.
+            Err(error) => {
+                self.take_replies(session);
+                session.lost(&describe(&error));
+            }
+        }
+    }
+
+    /// Nothing could be written: whether that has gone on for too long.
+    fn judge_wait(&mut self, session: &mut Session, due: Instant, ends: Option<Instant>) {
+        if is_past(ends) {
+            session.lost("pipelane is stopping");
+        } else if is_past(Some(due)) {
+            session.lost("the server took no data in time");
+        }
+    }
+
+    /// Takes the replies that are here, without waiting.
+    fn take_replies(&mut self, session: &mut Session) {
+        while session.closed().is_none() {
+            match self.duplex.try_read(&mut self.buffer) {
+                Ok(None) => return,
+                Ok(Some(0)) => session.lost("the server closed the connection"),
+                Ok(Some(octets)) => {
+                    self.heard = Instant::now();
+                    session.input(&self.buffer[..octets]);
+                }
+                Err(error) => session.lost(&describe(&error)),
+            }
+        }
+    }
+
+    /// Waits for the server as long as the oldest unanswered command may take, or until there is news.
+    pub fn read(&mut self, session: &mut Session, ends: Option<Instant>) {
+        if self.unacknowledged.is_none() {
+            self.unacknowledged = self.duplex.unsent().ok();
+        }
+        let due = self.heard + self.patience(session.stage());
+        let until = ends.map_or(due, |end| end.min(due));
+        let Some(timed_out) = self.wait(session, until) else { return };
+        if timed_out && is_past(ends) {
+            session.lost("pipelane is stopping");
+        } else if timed_out && !self.is_moving(session.stage()) {
+            session.timed_out();
+        }
+    }
+
+    /// Nothing to do: waits for news, for the server's farewell, or for the end of the patience with an idle connection,
+    /// which began at `since`.
+    pub fn idle(&mut self, session: &mut Session, since: Instant) {
+        let until = since + self.timeouts.idle.min(LONGEST);
+        if self.wait(session, until) == Some(true) {
+            session.quit();
+        }
+    }
+
+    /// Listens for a moment, as long as for the RSET behind a dot, whether anything more comes; `true`: nothing did.
+    pub fn is_silent(&mut self, session: &mut Session) -> bool {
+        let until = after(self.patience(Some(Stage::Proof)));
+        self.duplex.set_deadline(None);
+        let silent = matches!(self.duplex.wait(None, Some(until)), Ok(ready) if ready.timed_out);
+        self.take_replies(session);
+        silent
+    }
+
+    /// Waits until something can be read, which is then read, or there is news. `Some(true)`: the time is over.
+    fn wait(&mut self, session: &mut Session, until: Instant) -> Option<bool> {
+        self.duplex.set_deadline(None);
+        let ready = match self.duplex.wait(Some(&self.news), Some(until)) {
+            Ok(ready) => ready,
+            Err(error) => {
+                session.lost(&describe(&error));
+                return None;
+            }
+        };
+        if ready.woken {
+            // Cleared before the queue is looked at: what comes after that signals again.
+            self.news.clear();
+        }
+        if ready.readable {
+            self.take_replies(session);
+        }
+        // Past the time is past the time, also where news comes in all the while.
+        Some(!ready.readable && is_past(Some(until)))
+    }
+
+    /// On a slow line a command may not have arrived yet: as long as the peer acknowledges octets, the clock starts anew.
+    fn is_moving(&mut self, stage: Option<Stage>) -> bool {
+        let left = self.duplex.unsent().unwrap_or(0);
+        let before = self.unacknowledged.replace(left).unwrap_or(0);
+        let moving = left < before && stage != Some(Stage::Proof);
+        if moving {
+            self.heard = Instant::now();
+        }
+        moving
+    }
+
+    fn patience(&self, stage: Option<Stage>) -> Duration {
+        let timeouts = &self.timeouts;
+        let patience = match stage {
+            Some(Stage::Greeting) => timeouts.greeting,
+            Some(Stage::Reset) => timeouts.rset,
+            Some(Stage::Overlap) => timeouts.rset.min(OVERLAP.max(3 * self.round_trip)),
+            Some(Stage::Proof) => PROOF.max(3 * self.round_trip),
+            Some(Stage::Mail) => timeouts.mail,
+            Some(Stage::Rcpt) => timeouts.rcpt,
+            Some(Stage::Data) => timeouts.data_init,
+            Some(Stage::Content) => timeouts.data_done,
+            None => timeouts.idle,
+        };
+        patience.min(LONGEST)
+    }
+
+    /// Ends the connection with a reset.
+    pub fn abort(self) {
+        self.duplex.abort();
+    }
+}
+
+/// Whether the moment has come.
+fn is_past(end: Option<Instant>) -> bool {
+    end.is_some_and(|end| Instant::now() >= end)
+}
+
+/// Whether a write has only not gone on: the server must be read first, or a deadline of ours has passed.
+fn is_waiting(error: &io::Error) -> bool {
+    let ours = error.kind() == io::ErrorKind::TimedOut && error.raw_os_error().is_none();
+    ours || error.kind() == io::ErrorKind::WouldBlock
+}
+
+/// A socket error in words.
+fn describe(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => "the server reset the connection".into(),
+        _ => format!("the connection failed: {error}"),
+    }
+}

@@ -1,0 +1,15 @@
+//! The engine as a whole, over real sockets: what it promises to whoever hands it a message, and what it does to servers.
+
+mod addresses;
+mod crowd;
+mod host;
+mod lanes;
+mod log_lines;
+mod offers;
+mod panics;
+mod place;
+mod redispatch;
+mod room;
+mod stopping;
+mod timeouts;
+mod trouble;

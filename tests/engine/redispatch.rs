@@ -1,0 +1,180 @@
+//! Messages that come back from a lost connection, messages that no server survives, and messages that nobody wants any more.
+
+use crate::host::{Host, yes};
+use crate::place::*;
+use pipelane::config::{Level, NextHopSettings};
+use pipelane::lane::Inbox;
+use pipelane::mail::{Content, ContentBuilder, ContentRules, Verdict};
+use pipelane::sink::SinkOptions;
+use std::sync::Mutex;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+/// Twenty good messages and in their midst one at which the server hangs up, always.
+fn with_a_poison(settings: NextHopSettings, options: SinkOptions) -> (Vec<Verdict>, Verdict, Vec<String>, u64) {
+    let sink = sink_with(options);
+    let engine = engine(settings);
+    let hop = hop(sink.address());
+    let mut good = submit_many(&engine, &hop, "good", 10);
+    let poison = submit(&engine, message(&hop, "poison", "drop@b.test", 200));
+    good.extend((10..20).map(|n| submit(&engine, message(&hop, &format!("good{n}"), "r@b.test", 200))));
+    let result = (verdicts(&good), verdict(&poison));
+    (result.0, result.1, arrived(&sink), sink.totals().connections)
+}
+
+#[test]
+fn a_message_that_kills_every_connection_ends_deferred_and_takes_no_other_with_it() {
+    for level in [Level::Lockstep, Level::Envelope, Level::Overlap] {
+        let settings = NextHopSettings { max_level: level, ..settings() };
+        let (good, poison, arrived, connections) = with_a_poison(settings, SinkOptions::default());
+        assert_eq!(good, [Verdict::Delivered; 20], "{level}");
+        assert_eq!(poison, Verdict::Deferred, "{level}");
+        assert_eq!(arrived.len(), 20, "{level}: exactly once");
+        assert!(connections <= 6, "{level}: {connections} connections");
+    }
+}
+
+#[test]
+fn in_a_stream_those_behind_it_are_delivered_or_in_doubt_and_none_is_used_up() {
+    let options = SinkOptions { latency: Duration::from_millis(20), ..SinkOptions::default() };
+    let (good, poison, arrived, _) = with_a_poison(NextHopSettings { window_messages: 4, ..streaming() }, options);
+    let doubt = good.iter().filter(|verdict| **verdict == Verdict::InDoubt).count();
+    let delivered = good.iter().filter(|verdict| **verdict == Verdict::Delivered).count();
+    assert_eq!(delivered + doubt, 20, "{good:?}");
+    assert!(doubt <= 3, "no more than share the window with it: {good:?}");
+    assert_eq!(poison, Verdict::InDoubt, "it was sent whole");
+    assert_eq!(arrived.len(), delivered, "those in doubt were not stored by this server");
+}
+
+#[test]
+fn one_that_kills_alone_is_given_up_after_the_bound_and_the_site_is_not() {
+    let sink = sink();
+    let engine = engine(NextHopSettings { redispatches: 3, ..lockstep() });
+    let hop = hop(sink.address());
+    assert_eq!(verdict(&submit(&engine, message(&hop, "poison", "drop@b.test", 200))), Verdict::Deferred);
+    assert_eq!(sink.totals().connections, 4);
+    assert!(engine.trouble(&hop).is_none());
+    all_delivered(&submit_many(&engine, &hop, "good", 3));
+    assert!(engine.statistics().to_string().contains("redispatched=3"), "{}", engine.statistics());
+}
+
+#[test]
+fn several_poisons_do_not_hold_each_other_up() {
+    let sink = sink();
+    let engine = engine(lockstep());
+    let hop = hop(sink.address());
+    let (mut good, mut bad): (Vec<Inbox>, Vec<Inbox>) = Default::default();
+    for n in 0..5 {
+        good.extend(submit_many(&engine, &hop, &format!("good{n}-"), 4));
+        bad.push(submit(&engine, message(&hop, &format!("bad{n}"), "reset@b.test", 200)));
+    }
+    assert_eq!(verdicts(&bad), [Verdict::Deferred; 5]);
+    all_delivered(&good);
+    assert_eq!(arrived(&sink).len(), 20);
+}
+
+#[test]
+fn order_is_kept_over_a_lost_connection() {
+    let host = Host::start(|number, mut peer| {
+        peer.greet(&[]);
+        let mut recipients = 0;
+        // Each of the first connections ends at its second message.
+        peer.serve(|line| {
+            recipients += usize::from(line.starts_with("RCPT"));
+            if recipients == 2 && number < 3 { None } else { yes(line) }
+        });
+    });
+    let engine = engine(lockstep());
+    let inboxes = submit_many(&engine, &hop(host.address), "order", 10);
+    all_delivered(&inboxes);
+    let hop = hop(host.address);
+    let lines = logged(&format!("next_hop={hop}, lane"));
+    let ids: Vec<&str> = lines.iter().filter_map(|line| line.split(' ').nth(1)).collect();
+    assert_eq!(ids, (0..10).map(|n| format!("order{n}:")).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_message_withdrawn_while_it_waits_is_not_sent() {
+    let (go, gone) = channel::<()>();
+    let gone = Mutex::new(gone);
+    let host = Host::start(move |_, mut peer| {
+        peer.greet(&[]);
+        peer.serve(|line| if line == "DATA" { None } else { yes(line) });
+        let _ = gone.lock().expect("no panic").recv();
+        peer.say("354 go\r\n");
+        peer.content();
+        peer.say("250 ok\r\n");
+        peer.serve(|line| if line.contains("withdrawn@") { panic!("it was sent") } else { yes(line) });
+    });
+    let engine = engine(lockstep());
+    let hop = hop(host.address);
+    let first = submit(&engine, message(&hop, "first", "r@b.test", 100));
+    let withdrawn = submit(&engine, message(&hop, "not-wanted", "withdrawn@b.test", 100));
+    let last = submit(&engine, message(&hop, "last", "r@b.test", 100));
+    drop(withdrawn);
+    drop(go);
+    all_delivered(&[first, last]);
+    assert_eq!(logged("not-wanted: ").len(), 1, "{:?}", logged("not-wanted: "));
+}
+
+#[test]
+fn a_message_withdrawn_in_the_middle_of_its_content_is_not_delivered_and_the_next_one_is() {
+    let (in_content, inside) = channel::<()>();
+    let in_content = Mutex::new(in_content);
+    let (go, gone) = channel::<()>();
+    let gone = Mutex::new(gone);
+    let host = Host::start(move |number, mut peer| {
+        peer.narrow();
+        peer.greet(&[]);
+        if number == 0 {
+            peer.serve(|line| if line == "DATA" { None } else { yes(line) });
+            peer.say("354 go\r\n");
+            peer.hear();
+            in_content.lock().expect("no panic").send(()).expect("the test waits");
+            let _ = gone.lock().expect("no panic").recv();
+            return assert!(!peer.content(), "it was sent whole");
+        }
+        peer.serve(yes);
+    });
+    let engine = engine(lockstep());
+    let hop = hop(host.address);
+    let large = submit(&engine, message(&hop, "large", "r@b.test", 32 << 20));
+    let next = submit(&engine, message(&hop, "next", "r@b.test", 100));
+    inside.recv_timeout(LONG).expect("the content has begun");
+    drop(large);
+    drop(go);
+    all_delivered(&[next]);
+    assert_eq!(host.connections(), 2);
+}
+
+/// Content in a file that is cut short afterwards, behind the engine's back.
+fn broken_content(octets: usize) -> Content {
+    let place = tempfile::tempdir().expect("a directory");
+    let rules = ContentRules { memory_limit: 0, directory: place.path().to_owned(), ..ContentRules::default() };
+    let mut builder = ContentBuilder::new(rules);
+    builder.push(&b"x\r\n".repeat(octets / 3)).expect("stored");
+    let content = builder.finish().expect("content");
+    let mine = |path: &std::path::Path| std::fs::read_link(path).is_ok_and(|file| file.starts_with(place.path()));
+    let descriptors = std::fs::read_dir("/proc/self/fd").expect("Linux").flatten().map(|entry| entry.path());
+    let file = descriptors.into_iter().find(|path| mine(path)).expect("the file is open");
+    std::fs::OpenOptions::new().write(true).open(file).expect("ours").set_len(octets as u64 / 2).expect("cut");
+    content
+}
+
+#[test]
+fn content_that_cannot_be_read_defers_its_message_and_puts_no_other_in_doubt() {
+    for settings in [streaming(), lockstep()] {
+        let sink = sink_with(SinkOptions { latency: Duration::from_millis(50), ..SinkOptions::default() });
+        let engine = engine(settings);
+        let hop = hop(sink.address());
+        let mut good = submit_many(&engine, &hop, "a", 5);
+        let mut broken = message(&hop, "broken", "r@b.test", 100);
+        broken.content = Some(broken_content(300_000));
+        let broken = submit(&engine, broken);
+        good.extend(submit_many(&engine, &hop, "b", 5));
+        let outcome = report(&broken).outcomes.remove(0);
+        assert_eq!((outcome.verdict, outcome.status.to_string().as_str()), (Verdict::Deferred, "4.3.0"), "{outcome:?}");
+        all_delivered(&good);
+        assert_eq!((arrived(&sink).len(), sink.totals().connections), (10, 2));
+    }
+}
