@@ -44,7 +44,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Longer than any step takes on a loaded machine; a step that takes this long has failed.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(20);
 /// How long the server listens to hear nothing.
 const QUIET: Duration = Duration::from_millis(40);
 /// What a client may let a server send before it hangs up; the kernel's buffers are in it.
@@ -187,6 +187,8 @@ fn octets(size: usize) -> Vec<u8> {
 
 /// Plays the server's side; the error says what differed.
 fn play(listener: &TcpListener, connections: &[Vec<(usize, Step)>]) -> Result<(), String> {
+    // Linux: accept(2) keeps to this too, so that a client which comes too seldom is no hang.
+    socket2::SockRef::from(listener).set_read_timeout(Some(PATIENCE)).expect("a timeout");
     for (place, steps) in connections.iter().enumerate() {
         let (stream, _) = listener.accept().map_err(|e| format!("connection {}: {e}", place + 1))?;
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
