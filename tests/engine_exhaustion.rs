@@ -40,7 +40,9 @@ fn deliver(engine: &Engine, sink: &Sink) -> Verdict {
 #[test]
 #[ignore = "run by the other test, under a limit"]
 fn under_a_low_limit() {
-    let timeouts = Timeouts { idle: Duration::from_millis(20), ..Timeouts::default() };
+    // The sink shares this process: without a descriptor it cannot take the connection, and so is a mute server.
+    let greeting = Duration::from_secs(2);
+    let timeouts = Timeouts { idle: Duration::from_millis(20), greeting, ..Timeouts::default() };
     let settings = NextHopSettings { timeouts, ..NextHopSettings::default() };
     // With none left, with enough for a lane's own descriptors only, and with enough for half of a connection's.
     for spare in 0..5 {
