@@ -171,6 +171,17 @@ fn a_client_that_leaves_behind_a_full_buffer_cancels_too() {
 }
 
 #[test]
+fn a_client_that_announces_more_than_may_be_held_is_refused_and_takes_no_room() {
+    let house = house();
+    house.script.behaviour.lock().offers = Ok(pipelane::engine::Offers { size: None, ..Default::default() });
+    let mut talk = Talk::begun(&house.config);
+    talk.ask("MAIL FROM:<s@x> SIZE=18446744073709551615\r\nRCPT TO:<ok@x>\r\nDATA\r\n", &["250 ", "250 ", "552 5.3.4"]);
+    let mut other = Talk::begun(&house.config);
+    other.ask("MAIL FROM:<s@x>\r\nRCPT TO:<ok@x>\r\nDATA\r\n", &["250 ", "250 ", "354 "]);
+    other.ask("x\r\n.\r\n", &["250 2.0.0"]);
+}
+
+#[test]
 fn content_that_is_cut_off_is_not_submitted() {
     let house = house();
     for end in ["DATA\r\n", "BDAT 100\r\nabc", "BDAT 3\r\nabc"] {

@@ -73,9 +73,10 @@ fn serve(config: Config) -> Result<(), String> {
     log::info!("ready: {} next hops, {} TCP listeners", config.next_hops.len(), config.listen.lmtp.len());
     notify("READY=1");
     signals.wait();
+    // Before anything is logged: whoever reads the log may be what stands still.
+    end_at_next(signals);
     log::info!("stopping; what is on the wire has up to {} s", config.limits.drain.as_secs());
     notify("STOPPING=1");
-    end_at_next(signals);
     door.stop();
     engine.drain();
     if !door.wait(FAREWELL) {
@@ -108,7 +109,6 @@ fn serve_stdio(config: Config, next_hop: NextHop) -> Result<(), String> {
 fn end_at_next(mut signals: Signals) {
     thread::spawn(move || {
         signals.wait();
-        log::warn!("ended by a second signal");
         std::process::exit(1);
     });
 }

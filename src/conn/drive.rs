@@ -131,9 +131,10 @@ impl<T: Token> Connection<T> {
         self.answered
     }
 
-    /// Whether transactions were begun and none was answered.
+    /// Whether it has ended, otherwise than in good order, before the server had answered a transaction.
     pub fn is_fruitless(&self) -> bool {
-        self.begun > 0 && self.answered == 0
+        let in_order = matches!(self.session.closed(), Some(CloseReason::Quit(_)));
+        self.answered == 0 && (self.begun > 0 || !in_order)
     }
 
     /// Reply of the server to EHLO, measured.
@@ -157,6 +158,10 @@ impl<T: Token> Connection<T> {
                 }
                 Want::Read => self.line.read(&mut self.session, must_end_by()),
                 Want::Idle | Want::Content { .. } | Want::Closed => return Err(self.not_opened()),
+            }
+            // What comes with the reply to EHLO may have ended the session already: then there was none.
+            if self.session.closed().is_some() {
+                return Err(self.not_opened());
             }
             if let Some(Event::Ready) = self.session.next_event() {
                 self.line.round_trip = asked.elapsed();

@@ -2,7 +2,7 @@
 //!
 //! What an address *means* is the server's business: mail exists for local parts that the grammar does
 //! not allow, so nothing is refused for its shape. What could leave its place on the wire is refused:
-//! control characters (CR, LF and NUL among them), unquoted angle brackets and blanks, and more octets than
+//! control characters (CR, LF and NUL among them, and those of Unicode), unquoted angle brackets and blanks, and more octets than
 //! any server takes. Text beyond ASCII is kept (RFC 6531) and can be asked for by [`Address::is_ascii`].
 
 use std::fmt;
@@ -81,6 +81,9 @@ impl Address {
 /// Walks the text once, knowing whether it is inside a quoted string, where blanks and brackets may stand.
 fn check(text: &str) -> Result<(), AddressError> {
     let (mut quoted, mut escaped) = (false, false);
+    if let Some((at, _)) = text.char_indices().find(|(_, c)| !c.is_ascii() && c.is_control()) {
+        return Err(AddressError::Forbidden { what: "a control character", at: at + 1 });
+    }
     for (at, byte) in text.bytes().enumerate() {
         let what = match byte {
             b'\r' => Some("a carriage return"),
@@ -134,9 +137,17 @@ mod tests {
 
     #[test]
     fn nothing_leaves_its_place() {
-        for text in
-            ["a\r\nRCPT TO:<b@x>", "a\nb@x", "a\0@x", "a@x> NOTIFY=NEVER", "a b@x", "\"a@x", "\"a\r\"@x", "\t@x"]
-        {
+        for text in [
+            "a\r\nRCPT TO:<b@x>",
+            "a\nb@x",
+            "a\0@x",
+            "a@x> NOTIFY=NEVER",
+            "a b@x",
+            "\"a@x",
+            "\"a\r\"@x",
+            "\t@x",
+            "a\u{9b}@x",
+        ] {
             assert!(matches!(Address::parse(text), Err(AddressError::Forbidden { .. })), "{text:?}");
         }
         assert_eq!(Address::parse(""), Err(AddressError::Empty));

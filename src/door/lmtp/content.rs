@@ -8,6 +8,7 @@ use super::session::{Session, size_limit};
 use super::trace;
 use super::transaction::Chunks;
 use super::wire::End;
+use crate::config::Config;
 use crate::mail::NextHop;
 
 impl<D: Delivery, C: Client> Session<'_, D, C> {
@@ -65,9 +66,16 @@ impl<D: Delivery, C: Client> Session<'_, D, C> {
             return Ok((Intake::refused(Reply::new(503, 5, 1, "no transaction")), Vec::new()));
         };
         let next_hops = transaction.next_hops(0);
-        let rules = intake::rules(&self.config, &next_hops, size_limit(&self.config, offers));
+        let mut rules = intake::rules(&self.config, &next_hops, size_limit(&self.config, offers));
+        // One message must not take all the room there is, however much its client announces.
+        let most = holdable(&self.config, &next_hops);
+        rules.size_limit = if rules.size_limit == 0 { most } else { rules.size_limit.min(most) };
         // Without SIZE= the content may be anything; what is kept in memory is counted at least.
         let size = transaction.parameters.size.unwrap_or(self.config.limits.content_memory).max(octets);
+        if size > most {
+            let text = format!("pipelane holds at most {most} octets (max_bytes, [limits] bytes)");
+            return Ok((Intake::refused(Reply::new(552, 3, 4, text)), Vec::new()));
+        }
         let patience = if self.wire.has_unsent() { self.patience.room } else { self.patience.room_at_data };
         let rooms = handover::rooms(self.delivery, &mut self.wire, &self.wake, &next_hops, size, patience)?;
         Ok(match rooms {
@@ -95,6 +103,12 @@ impl<D: Delivery, C: Client> Session<'_, D, C> {
         self.mistakes = 0;
         replies.iter().try_for_each(|reply| self.wire.tell(reply))
     }
+}
+
+/// The most octets that may be held for each of these next hops.
+fn holdable(config: &Config, next_hops: &[NextHop]) -> u64 {
+    let own = next_hops.iter().map(|hop| config.settings(hop).max_bytes);
+    own.chain([config.limits.bytes]).min().unwrap_or(u64::MAX)
 }
 
 /// The reply when the engine is full.
