@@ -128,18 +128,24 @@ impl Session {
                 self.overlap_failed();
                 self.abandon(BEHIND_A_DOT);
             }
+            Some(Owed::Reset(id)) if self.flights.iter().any(|f| f.id == *id && f.overlaps) => {
+                self.overlap_failed();
+                self.abandon(BEHIND_A_DOT);
+            }
             _ => self.lost("the time ran out"),
         }
     }
 
     /// What a lost connection says about the level that it was used at.
     fn blame_the_level(&mut self) {
+        // A close in the place of the first reply behind a dot is that proof's result; once the server has passed it, it is
+        // a connection lost like any other.
         let behind_a_dot = match self.owed.front() {
             Some(Owed::ProofReset) => true,
             Some(Owed::Reset(id)) => self.flights.iter().any(|f| f.id == *id && f.overlaps),
             _ => false,
         };
-        if behind_a_dot && self.closing.is_none() {
+        if behind_a_dot && self.closing.is_none() && self.known.overlap != Proof::Earned {
             return self.overlap_failed();
         }
         if matches!(self.owed.front(), Some(Owed::ProbeChunk | Owed::ProbeReset)) {

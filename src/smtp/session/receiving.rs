@@ -138,11 +138,16 @@ impl Session {
 
     fn reset_answered(&mut self, id: TransactionId, reply: Reply) {
         self.paid(id);
+        let Some(flight) = self.flight(id) else { return };
+        let overlaps = flight.overlaps;
         if reply.is_positive() {
+            if overlaps && self.known.overlap == Proof::Unknown {
+                // The administrator's trust is borne out.
+                self.learn(Fact::Overlap(Proof::Earned));
+            }
             return;
         }
         let Some(flight) = self.flight(id) else { return };
-        let overlaps = flight.overlaps;
         flight.void = Some(reply.clone());
         self.retire("the server refused RSET");
         if overlaps && reply.is_permanent() {
