@@ -1,9 +1,10 @@
-//! SIGTERM and SIGINT as something that a thread can wait for.
+//! SIGTERM and SIGINT as something that a thread can wait for; SIGHUP as nothing: the configuration is read once, at the start.
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::low_level::pipe;
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 
 /// The signals that ask this process to end, from the moment it is made.
 #[derive(Debug)]
@@ -15,6 +16,7 @@ impl Signals {
         let (receiver, sender) = UnixStream::pair()?;
         pipe::register(SIGTERM, sender.try_clone()?)?;
         pipe::register(SIGINT, sender)?;
+        signal_hook::flag::register(SIGHUP, Arc::default())?;
         Ok(Signals(receiver))
     }
 

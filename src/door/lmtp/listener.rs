@@ -8,7 +8,7 @@ use crate::config::{Config, Listen};
 use crate::mail::NextHop;
 use crate::net;
 use socket2::{Domain, SockAddr, Socket, Type};
-use std::fs::{self, DirBuilder, Permissions};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -93,6 +93,7 @@ pub(super) fn open(config: &Config) -> Result<Vec<Listener>, DoorError> {
     if !config.next_hops.is_empty() {
         make_directory(&listen.runtime_directory)?;
         make_directory(&listen.runtime_directory.join("nh"))?;
+        let _turn = take_turn(&listen.runtime_directory)?;
         let owner = owner(listen)?;
         for next_hop in config.next_hops.keys() {
             listeners.push(open_unix(listen, next_hop, owner)?);
@@ -102,6 +103,16 @@ pub(super) fn open(config: &Config) -> Result<Vec<Listener>, DoorError> {
         listeners.push(open_tcp(*address)?);
     }
     Ok(listeners)
+}
+
+/// Of processes that start at the same moment one looks and opens at a time; else two could take over one stale socket. The turn
+/// ends when the file is closed.
+fn take_turn(directory: &Path) -> Result<File, DoorError> {
+    let path = directory.join("lock");
+    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = file.map_err(DoorError::system("open", path.display()))?;
+    file.lock().map_err(DoorError::system("lock", path.display()))?;
+    Ok(file)
 }
 
 fn open_tcp(address: SocketAddr) -> Result<Listener, DoorError> {
