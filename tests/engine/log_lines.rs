@@ -52,7 +52,8 @@ fn what_a_server_says_and_what_a_caller_names_cannot_forge_a_line() {
     });
     let engine = engine(lockstep());
     let hop = hop(host.address);
-    let mut evil = message(&hop, "x", "r\u{85}\u{9b}2J@b.test", 10);
+    assert!(Address::parse("r\u{85}\u{9b}2J@b.test").is_err(), "an address with such characters is none");
+    let mut evil = message(&hop, "x", "r\u{e9}@b.test", 10);
     evil.queue_id = Some(format!("forged-{EVIL}\nINFO second line"));
     verdict(&submit(&engine, evil));
     drop(engine);
