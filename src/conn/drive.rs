@@ -131,10 +131,10 @@ impl<T: Token> Connection<T> {
         self.answered
     }
 
-    /// Whether it has ended, otherwise than in good order, before the server had answered a transaction.
-    pub fn is_fruitless(&self) -> bool {
+    /// Whether it has ended before the server had answered a transaction, though some were begun or `wanted` to be.
+    pub fn is_fruitless(&self, wanted: bool) -> bool {
         let in_order = matches!(self.session.closed(), Some(CloseReason::Quit(_)));
-        self.answered == 0 && (self.begun > 0 || !in_order)
+        self.answered == 0 && (self.begun > 0 || (wanted && !in_order))
     }
 
     /// Reply of the server to EHLO, measured.
@@ -159,8 +159,8 @@ impl<T: Token> Connection<T> {
                 Want::Read => self.line.read(&mut self.session, must_end_by()),
                 Want::Idle | Want::Content { .. } | Want::Closed => return Err(self.not_opened()),
             }
-            // What comes with the reply to EHLO may have ended the session already: then there was none.
-            if self.session.closed().is_some() {
+            // What the server says in one breath with its reply to EHLO may have ended the session: then there was none.
+            if matches!(self.session.closed(), Some(CloseReason::ByServer(_) | CloseReason::Protocol(_))) {
                 return Err(self.not_opened());
             }
             if let Some(Event::Ready) = self.session.next_event() {

@@ -106,7 +106,7 @@ impl Lane {
         (self.blamed, self.last_cause) = (None, None);
         let reason = connection.run(self);
         self.step_down();
-        self.judge(connection.is_fruitless(), connection.answered() > 0, &reason);
+        self.judge(connection.is_fruitless(self.site.waiting() > 0), connection.answered() > 0, &reason);
         connection.close(&reason);
     }
 
