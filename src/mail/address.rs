@@ -110,6 +110,21 @@ fn check(text: &str) -> Result<(), AddressError> {
     Ok(())
 }
 
+/// Where a path ends: the first `>` outside a quoted string (RFC 5321 4.1.2).
+pub fn closing_bracket(path: &str) -> Option<usize> {
+    let (mut quoted, mut escaped) = (false, false);
+    for (at, byte) in path.bytes().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'>' if !quoted => return Some(at),
+            _ => {}
+        }
+    }
+    None
+}
+
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

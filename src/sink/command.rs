@@ -3,6 +3,7 @@
 //! Strict about what a client sends; where real servers are lenient the command is understood and carries a remark.
 
 use crate::mail::Address;
+use crate::mail::address::closing_bracket;
 
 /// A command.
 #[derive(Debug, PartialEq, Eq)]
@@ -139,21 +140,6 @@ fn path(verb: &'static str, keyword: &str, rest: &str) -> Result<Path, Wrong> {
         remark = Some("blanks too many between or behind the parameters");
     }
     Ok(Path { address: address.to_owned(), parameters, remark })
-}
-
-/// The first `>` that no quotes hold.
-fn closing_bracket(text: &str) -> Option<usize> {
-    let (mut quoted, mut escaped) = (false, false);
-    for (at, byte) in text.bytes().enumerate() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if quoted => escaped = true,
-            b'"' => quoted = !quoted,
-            b'>' if !quoted => return Some(at),
-            _ => {}
-        }
-    }
-    None
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 
 use super::super::Reply;
 use super::parameter::{self, MailParameters};
+use crate::mail::address::closing_bracket;
 use crate::mail::{Address, Recipient};
 
 /// The longest queue id that is believed.
@@ -109,21 +110,6 @@ fn path_of<'a>(argument: &'a str, prefix: &str) -> Option<(&'a str, &'a str)> {
     let path = &path[..end];
     let mailbox = if path.starts_with('@') { path.split_once(':').map_or(path, |(_, mailbox)| mailbox) } else { path };
     Some((mailbox, words))
-}
-
-/// Where the path ends: the first `>` outside a quoted string.
-fn closing_bracket(path: &str) -> Option<usize> {
-    let (mut quoted, mut escaped) = (false, false);
-    for (at, byte) in path.bytes().enumerate() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if quoted => escaped = true,
-            b'"' => quoted = !quoted,
-            b'>' if !quoted => return Some(at),
-            _ => {}
-        }
-    }
-    None
 }
 
 fn bdat(argument: &str) -> Result<Command, Refusal> {

@@ -140,15 +140,15 @@ impl Session {
         self.paid(id);
         let Some(flight) = self.flight(id) else { return };
         let overlaps = flight.overlaps;
-        if reply.is_positive() {
+        if !reply.is_positive() {
+            flight.void = Some(reply.clone());
+        } else {
             if overlaps && self.known.overlap == Proof::Unknown {
                 // The administrator's trust is borne out.
                 self.learn(Fact::Overlap(Proof::Earned));
             }
             return;
         }
-        let Some(flight) = self.flight(id) else { return };
-        flight.void = Some(reply.clone());
         self.retire("the server refused RSET");
         if overlaps && reply.is_permanent() {
             // Which command the next reply is for, nobody can say.
