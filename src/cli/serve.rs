@@ -82,7 +82,7 @@ fn serve(config: Config) -> Result<(), String> {
     if !door.wait(FAREWELL) {
         log::warn!("{} clients did not leave", door.clients());
     }
-    log::info!("stopped: {}", engine.statistics());
+    log::info!("stopped: {}", engine.statistics().counts());
     Ok(())
 }
 

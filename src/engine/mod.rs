@@ -4,12 +4,13 @@
 //! no queue on disk: what it holds, its caller holds too, so that a crash at any point loses nothing.
 
 mod channel;
+pub mod status;
 
 use crate::config::Config;
 use crate::conn::Ledger;
 use crate::lane::{Obligation, Statistics, Ticket};
 use crate::mail::{Message, NextHop, Outcome};
-use crate::sync::{Budget, Mutex, Permit, after};
+use crate::sync::{Budget, Mutex, Permit, RwLock, after};
 use channel::Channel;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 pub use crate::lane::Offers;
+pub use status::EngineStatus;
 
 /// Channels kept before idle ones are put away.
 const CHANNELS: usize = 1000;
@@ -30,7 +32,8 @@ pub struct Room {
 /// The engine. Shared by `Arc`; every method may be called from any thread.
 #[derive(Debug)]
 pub struct Engine {
-    config: Arc<Config>,
+    config: RwLock<Arc<Config>>,
+    started: Instant,
     channels: Mutex<HashMap<NextHop, Arc<Channel>>>,
     ledger: Arc<Ledger>,
     statistics: Arc<Statistics>,
@@ -48,7 +51,8 @@ impl Engine {
             connections: Budget::new(limits.connections),
             messages: Budget::new(limits.messages),
             bytes: Budget::new(limits.bytes),
-            config,
+            config: RwLock::new(config),
+            started: Instant::now(),
             channels: Mutex::default(),
             ledger: Arc::default(),
             statistics: Arc::default(),
@@ -58,7 +62,24 @@ impl Engine {
 
     /// The configuration in force.
     pub fn config(&self) -> Arc<Config> {
-        Arc::clone(&self.config)
+        Arc::clone(&self.config.read())
+    }
+
+    /// From now on this configuration is in force. What waits is sorted anew, what is on the wire is not disturbed. `[limits]` stay as they were when
+    /// the engine was made.
+    pub fn reconfigure(&self, config: Arc<Config>) {
+        *self.config.write() = config;
+    }
+
+    /// How everything is at this moment.
+    pub fn status(&self) -> EngineStatus {
+        EngineStatus {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            process: std::process::id(),
+            uptime: self.started.elapsed().as_secs_f64(),
+            counts: self.statistics.counts(),
+            channels: Vec::new(),
+        }
     }
 
     /// Counts since the start.
@@ -115,7 +136,7 @@ impl Engine {
 
     /// Takes no new work, lets what is on the wire finish up to the configured time, defers the rest, joins all threads.
     pub fn drain(&self) {
-        let ends = after(self.config.limits.drain);
+        let ends = after(self.config().limits.drain);
         let channels: Vec<Arc<Channel>> = {
             let channels = self.channels.lock();
             self.draining.store(true, Ordering::Release);
@@ -134,7 +155,7 @@ impl Engine {
             // One that somebody else holds at this moment may be about to get work. Holders are made under this lock only.
             channels.retain(|_, channel| Arc::strong_count(channel) > 1 || !channel.is_idle());
         }
-        let channel = Arc::new(Channel::new(next_hop.clone(), self.config.settings(next_hop), self));
+        let channel = Arc::new(Channel::new(next_hop.clone(), self.config.read().settings(next_hop), self));
         if self.draining.load(Ordering::Acquire) {
             channel.stop(Instant::now());
         }

@@ -10,6 +10,7 @@ pub mod queue;
 pub mod report;
 pub mod site;
 pub mod statistics;
+pub mod status;
 pub mod ticket;
 mod trouble;
 pub mod worker;

@@ -55,7 +55,7 @@ fn one_that_kills_alone_is_given_up_after_the_bound_and_the_site_is_not() {
     assert_eq!(sink.totals().connections, 4);
     assert!(engine.trouble(&hop).is_none());
     all_delivered(&submit_many(&engine, &hop, "good", 3));
-    assert!(engine.statistics().to_string().contains("redispatched=3"), "{}", engine.statistics());
+    assert!(engine.statistics().counts().to_string().contains("redispatched=3"), "{}", engine.statistics().counts());
 }
 
 #[test]

@@ -218,7 +218,7 @@ fn a_server_that_is_not_there_defers() {
             assert!(outcome.status.to_string().starts_with(status), "{next_hop}: {outcome:?}");
         }
     }
-    assert!(engine.statistics().to_string().contains("deferred=15"), "{}", engine.statistics());
+    assert!(engine.statistics().counts().to_string().contains("deferred=15"), "{}", engine.statistics().counts());
 }
 
 #[test]
