@@ -6,6 +6,7 @@
 //! deferred report) keeps the messages right.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 pub use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded, unbounded};
@@ -26,7 +27,7 @@ pub fn after(patience: Duration) -> Instant {
 /// large message is slow rather than impossible.
 #[derive(Debug)]
 pub struct Budget {
-    limit: u64,
+    limit: AtomicU64,
     held: Mutex<u64>,
     freed: Condvar,
 }
@@ -34,7 +35,7 @@ pub struct Budget {
 impl Budget {
     /// A budget of `limit` units, none of them held.
     pub fn new(limit: u64) -> Arc<Budget> {
-        Arc::new(Budget { limit, held: Mutex::new(0), freed: Condvar::new() })
+        Arc::new(Budget { limit: AtomicU64::new(limit), held: Mutex::new(0), freed: Condvar::new() })
     }
 
     /// Takes `amount` units, waiting up to `patience` for others to give theirs back.
@@ -56,13 +57,20 @@ impl Budget {
         self.take(amount, Duration::ZERO)
     }
 
+    /// Changes the limit. What is held already stays held, be it too much.
+    pub fn set_limit(&self, limit: u64) {
+        let _held = self.held.lock();
+        self.limit.store(limit, Ordering::Relaxed);
+        self.freed.notify_all();
+    }
+
     /// Units held at this moment.
     pub fn held(&self) -> u64 {
         *self.held.lock()
     }
 
     fn fits(&self, held: u64, amount: u64) -> bool {
-        held == 0 || held.saturating_add(amount) <= self.limit
+        held == 0 || held.saturating_add(amount) <= self.limit.load(Ordering::Relaxed)
     }
 
     fn give_back(&self, amount: u64) {

@@ -1,6 +1,6 @@
 //! Lanes without work leave neither thread nor descriptor. Alone in its program, since it counts all of them.
 
-use pipelane::config::{Config, NextHopSettings, Timeouts};
+use pipelane::config::{Config, NextHopSettings, Order, Timeouts};
 use pipelane::engine::Engine;
 use pipelane::lane::{Inbox, Ticket};
 use pipelane::mail::{Address, Content, Envelope, Message};
@@ -59,7 +59,13 @@ fn lanes_end_when_idle_and_with_the_engine() {
         })
         .collect();
     let timeouts = Timeouts { idle: Duration::from_millis(100), ..Timeouts::default() };
-    let settings = NextHopSettings { lanes: 4, window_messages: 2, timeouts, ..NextHopSettings::default() };
+    let settings = NextHopSettings {
+        order: Order::Unsorted,
+        lanes: vec![4],
+        window_messages: 2,
+        timeouts,
+        ..NextHopSettings::default()
+    };
     let engine = Engine::new(Arc::new(Config { defaults: Arc::new(settings), ..Config::default() }));
     let dead = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port").local_addr().expect("bound").port();
     let before = held();

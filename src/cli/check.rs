@@ -4,7 +4,8 @@
 
 use clap::Args;
 use pipelane::config::keys::{Key, Section};
-use pipelane::config::{Config, DEFAULT_FILE, NextHopSettings};
+use pipelane::config::sorting::in_kilobytes;
+use pipelane::config::{Config, DEFAULT_FILE, NextHopSettings, Order};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -53,10 +54,15 @@ fn print(text: &str) {
 /// What the configuration comes to: next hops with their sockets, listeners, routes.
 fn summary(config: &Config) -> String {
     let row = |name: &str, socket: String, settings: &NextHopSettings| {
-        let lanes = settings.lanes.to_string();
-        [name.to_owned(), socket, settings.max_level.to_string(), settings.trust.to_string(), lanes]
+        let bins = match settings.order {
+            Order::Sorted => in_kilobytes(&settings.sizebins),
+            Order::Unsorted => settings.order.to_string(),
+        };
+        let lanes: Vec<String> = settings.lanes_by_bin().iter().map(usize::to_string).collect();
+        let (level, trust) = (settings.max_level.to_string(), settings.trust.to_string());
+        [name.to_owned(), socket, level, trust, bins, lanes.join(" ")]
     };
-    let mut rows = vec![["next hop", "socket", "level", "trust", "lanes"].map(str::to_owned)];
+    let mut rows = vec![["next hop", "socket", "level", "trust", "sizebins", "lanes"].map(str::to_owned)];
     for (next_hop, settings) in &config.next_hops {
         rows.push(row(next_hop.as_str(), config.listen.socket_path(next_hop).display().to_string(), settings));
     }
@@ -135,16 +141,18 @@ mod tests {
             lmtp = ["127.0.0.1:2003"]
             [defaults]
             lanes = 2
+            order = "unsorted"
             [next_hop."[Relay.example.net]:25"]
             trust = "stream"
-            lanes = 10
+            order = "sorted"
+            lanes = "10 1 1 1"
             [route]
             "*" = "[relay.example.net]:25"
         "#;
         let expected = "\
-next hop                socket                             level   trust    lanes
-[relay.example.net]:25  /run/p/nh/[relay.example.net]:25  stream  stream   10
-(any other)             -                                  stream  learned  2
+next hop                socket                             level   trust    sizebins      lanes
+[relay.example.net]:25  /run/p/nh/[relay.example.net]:25  stream  stream   4 64 1000 0   10 1 1 1
+(any other)             -                                  stream  learned  unsorted      2
 LMTP on 127.0.0.1:2003
 route * to [relay.example.net]:25
 ";

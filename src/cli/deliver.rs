@@ -127,6 +127,9 @@ fn settings(arguments: &DeliverArgs) -> Result<Config, String> {
         }
         .map_err(|error| format!("-o {option}: {error}"))?;
     }
+    if let Some((key, why)) = of_hop.conflict() {
+        return Err(format!("{key}: {why}"));
+    }
     config.next_hops.insert(arguments.next_hop.clone(), Arc::new(of_hop));
     Ok(config)
 }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use pipelane::config::{Level, NextHopSettings, Timeouts};
-use pipelane::conn::{Connection, Ledger, Opener, Token};
+use pipelane::conn::{Connection, Ledger, Manners, Opener, Token};
 use pipelane::mail::NextHop;
 use pipelane::net::Wake;
 use pipelane::smtp::Extensions;
@@ -54,6 +54,8 @@ fn probe(args: &ProbeArgs) -> Result<(), String> {
         settings: Arc::new(settings),
         ledger: Arc::new(Ledger::default()),
         lane: "probe".into(),
+        manners: Manners::default(),
+        gauge: Arc::default(),
         news: Wake::new().map_err(|error| error.to_string())?,
         halt: Wake::new().map_err(|error| error.to_string())?,
     };

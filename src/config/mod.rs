@@ -1,15 +1,17 @@
 //! Floor 1: what an administrator sets, and the one table of keys that says so.
 //!
-//! [`settings`] holds the values and their defaults, [`keys`] the table that names, bounds and documents them,
+//! [`settings`] holds the values and their defaults, [`sorting`] those that sort messages into lanes, [`keys`] the table that names, bounds and documents them,
 //! [`Config::load`] reads a file by that table. Nothing here opens a socket or makes a directory.
 
 pub mod errors;
 pub mod keys;
 mod parse;
 pub mod settings;
+pub mod sorting;
 
 pub use errors::{ConfigError, ConfigErrors};
 pub use settings::{Config, Level, Limits, Listen, NextHopSettings, Timeouts, Trust};
+pub use sorting::Order;
 
 /// Where the configuration is when nothing else is said.
 pub const DEFAULT_FILE: &str = "/etc/pipelane/pipelane.toml";

@@ -134,7 +134,10 @@ impl<'t> Reader<'t> {
             match entry.name {
                 "listen" => self.section(&mut listen, entry.name, table),
                 "limits" => self.section(&mut limits, entry.name, table),
-                "defaults" => self.section(&mut defaults, entry.name, table),
+                "defaults" => {
+                    self.section(&mut defaults, entry.name, table);
+                    self.conflict(&defaults, entry.name, table, &entry.span);
+                }
                 "next_hop" => next_hops = Some(table),
                 _ => routes = Some(table),
             }
@@ -178,6 +181,13 @@ impl<'t> Reader<'t> {
         }
     }
 
+    /// Reports keys that are good each by itself and do not fit together, in the line of the key, or else of the table.
+    fn conflict(&mut self, settings: &NextHopSettings, path: &str, table: &DeTable<'t>, span: &Range<usize>) {
+        let Some((key, why)) = settings.conflict() else { return };
+        let own = in_file_order(table).into_iter().find(|entry| entry.name == key).map(|entry| entry.span);
+        self.error(own.as_ref().unwrap_or(span), &format!("{path}.{key}"), why);
+    }
+
     fn next_hops(
         &mut self,
         table: &DeTable<'t>,
@@ -192,6 +202,9 @@ impl<'t> Reader<'t> {
             let Some(own) = self.table(&entry, &path, expected) else { continue };
             let mut settings = defaults.clone();
             self.section(&mut settings, &path, own);
+            if defaults.conflict().is_none() {
+                self.conflict(&settings, &path, own, &entry.span);
+            }
             let Some(next_hop) = self.next_hop(entry.name, &entry.span, &path) else { continue };
             self.check_socket(&next_hop, listen, &entry.span, &path);
             if let Some(first) = lines.insert(next_hop.clone(), self.line(entry.span.start)) {

@@ -1,5 +1,6 @@
 //! The settings as values: what the parser makes and every floor above reads. Defaults are here and nowhere else.
 
+use super::sorting::Order;
 use crate::mail::NextHop;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -132,8 +133,18 @@ impl Default for Timeouts {
 /// Everything that can be set for one next hop.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NextHopSettings {
-    /// Connections to this next hop at the most.
-    pub lanes: usize,
+    /// Whether messages are sorted by size.
+    pub order: Order,
+    /// The size classes: the largest message of each in octets, rising; `u64::MAX` for the last. Used when sorted.
+    pub sizebins: Vec<u64>,
+    /// Connections of each bin at the most, or one number for all of them; in all when unsorted.
+    pub lanes: Vec<usize>,
+    /// Connections to this next hop at the most; 0 for as many as there are lanes. With fewer than bins, neighbours share.
+    pub max_connections: usize,
+    /// DSCP code point of each bin, or one for all of them; empty leaves it to the system.
+    pub dscp: Vec<u8>,
+    /// TCP congestion control; `None` leaves it to the system.
+    pub congestion: Option<String>,
     /// No rung above this one is used.
     pub max_level: Level,
     /// Whether rungs are earned or given.
@@ -167,7 +178,12 @@ pub struct NextHopSettings {
 impl Default for NextHopSettings {
     fn default() -> NextHopSettings {
         NextHopSettings {
-            lanes: 1,
+            order: Order::Sorted,
+            sizebins: vec![4 << 10, 64 << 10, 1000 << 10, u64::MAX],
+            lanes: vec![1],
+            max_connections: 0,
+            dscp: Vec::new(),
+            congestion: None,
             max_level: Level::Stream,
             trust: Trust::Learned,
             window_messages: 64,

@@ -16,6 +16,7 @@ use super::line::Line;
 use super::open::{OpenError, Opened, Opener};
 use super::pace::Pace;
 use super::policy;
+use super::yielding::{Grant, Yielding};
 use crate::config::Level;
 use crate::smtp::{CloseReason, End, Event, Extensions, Fact, Session, TransactionId, Want, command};
 use log::warn;
@@ -42,6 +43,10 @@ pub trait Feed {
     fn next(&mut self, vacancy: Vacancy<'_>) -> Option<Delivery<Self::Token>>;
     /// Messages that wait.
     fn waiting(&self) -> usize;
+    /// Whether large content is to be held back, because smaller messages are on their way over other connections.
+    fn must_yield(&self) -> bool {
+        false
+    }
     /// Every recipient has an outcome.
     fn settled(&mut self, delivery: Delivery<Self::Token>, server: &str, level: Level);
     /// Not sent; some recipients have no outcome.
@@ -64,6 +69,7 @@ pub struct Connection<T> {
     address: SocketAddr,
     aboard: Aboard<T>,
     pace: Pace,
+    yielding: Yielding,
     idle_since: Option<Instant>,
     begun: u64,
     answered: u64,
@@ -105,6 +111,7 @@ impl<T: Token> Connection<T> {
             address: opened.address,
             aboard: Aboard::new(),
             pace: Pace::default(),
+            yielding: Yielding::default(),
             idle_since: None,
             begun: 0,
             answered: 0,
@@ -154,7 +161,7 @@ impl<T: Token> Connection<T> {
             match self.session.want() {
                 Want::Write => {
                     asked = Instant::now();
-                    self.line.write(&mut self.session, must_end_by());
+                    self.line.write(&mut self.session, usize::MAX, must_end_by());
                 }
                 Want::Read => self.line.read(&mut self.session, must_end_by()),
                 Want::Idle | Want::Content { .. } | Want::Closed => return Err(self.not_opened()),
@@ -191,7 +198,7 @@ impl<T: Token> Connection<T> {
         }
         loop {
             match self.session.want() {
-                Want::Write => self.line.write(&mut self.session, None),
+                Want::Write => self.line.write(&mut self.session, usize::MAX, None),
                 Want::Read => self.line.read(&mut self.session, None),
                 _ => break,
             }
@@ -212,12 +219,24 @@ impl<T: Token> Connection<T> {
             }
             match want {
                 Want::Content { id, offset, max } => self.supply(id, offset, max),
-                Want::Write => self.line.write(&mut self.session, feed.must_end_by()),
+                Want::Write => self.write(feed),
                 Want::Read => self.line.read(&mut self.session, feed.must_end_by()),
                 Want::Idle => self.idle(feed.is_stopping()),
                 Want::Closed => return self.finish(feed),
             }
             self.pass_on_events(feed);
+            self.opener.gauge.show(&self.session);
+        }
+    }
+
+    /// Writes all that there is, or, while smaller messages are on their way elsewhere, a piece now and then.
+    fn write<F: Feed<Token = T>>(&mut self, feed: &F) {
+        let grant = self.yielding.grant(feed.must_yield(), self.line.traffic(), Instant::now());
+        self.opener.gauge.set_yielding(self.yielding.is_active());
+        match grant {
+            Grant::All => self.line.write(&mut self.session, usize::MAX, feed.must_end_by()),
+            Grant::Piece(octets) => self.line.write(&mut self.session, octets, feed.must_end_by()),
+            Grant::Pause(until) => self.line.pause(&mut self.session, until, feed.must_end_by()),
         }
     }
 
@@ -365,7 +384,7 @@ impl<T: Token> Connection<T> {
     pub fn leave(mut self) {
         self.session.quit();
         while self.session.want() == Want::Write {
-            self.line.write(&mut self.session, None);
+            self.line.write(&mut self.session, usize::MAX, None);
         }
     }
 

@@ -5,8 +5,9 @@
 //! progress, in slices, so that a stop is noticed in between. What the server said before it closed is read
 //! before a fault is told to the session. It decides nothing else.
 
+use super::yielding::Traffic;
 use crate::config::Timeouts;
-use crate::net::{Duplex, Wake};
+use crate::net::{Duplex, Path, Wake};
 use crate::smtp::{Session, Stage};
 use crate::sync::{LONGEST, after};
 use std::io::{self, Write};
@@ -32,6 +33,8 @@ pub(super) struct Line {
     heard: Instant,
     /// When a write that waits has waited for too long.
     write_due: Option<Instant>,
+    /// Octets written since the connection was made.
+    written: u64,
     /// Octets not acknowledged by the peer when the wait for a reply began.
     unacknowledged: Option<usize>,
     /// The time that the reply to EHLO took.
@@ -48,20 +51,23 @@ impl Line {
             timeouts,
             heard: Instant::now(),
             write_due: None,
+            written: 0,
             unacknowledged: None,
             round_trip: Duration::ZERO,
             buffer: vec![0; BUFFER],
         }
     }
 
-    /// Writes some of the session's output. `ends`: when all is given up.
-    pub fn write(&mut self, session: &mut Session, ends: Option<Instant>) {
+    /// Writes some of the session's output, at most so many octets. `ends`: when all is given up.
+    pub fn write(&mut self, session: &mut Session, most: usize, ends: Option<Instant>) {
         let due = *self.write_due.get_or_insert_with(|| after(self.timeouts.data_transfer));
         let slice = [Some(Instant::now() + SLICE), Some(due), ends].into_iter().flatten().min();
         self.duplex.set_deadline(slice);
-        match self.duplex.write(session.output()) {
+        let output = session.output();
+        match self.duplex.write(&output[..output.len().min(most)]) {
             Ok(octets) => {
                 session.wrote(octets);
+                self.written += octets as u64;
                 self.heard = Instant::now();
                 self.write_due = None;
                 self.unacknowledged = None;
@@ -76,6 +82,24 @@ impl Line {
                 self.take_replies(session);
                 session.lost(&describe(&error));
             }
+        }
+    }
+
+    /// Writes nothing until that time, or until there is news. What the server says meanwhile is taken.
+    pub fn pause(&mut self, session: &mut Session, until: Instant, ends: Option<Instant>) {
+        let until = ends.map_or(until, |end| end.min(until));
+        if self.wait(session, until) == Some(true) && is_past(ends) {
+            session.lost("pipelane is stopping");
+        }
+    }
+
+    /// How much is on its way, and how fast it may go.
+    pub fn traffic(&self) -> Traffic {
+        let rate = |path: Path| path.window as f64 / path.round_trip.as_secs_f64().max(1e-6);
+        Traffic {
+            written: self.written,
+            unacknowledged: self.duplex.unsent().unwrap_or(0) as u64,
+            window_rate: self.duplex.path().map(rate),
         }
     }
 

@@ -8,14 +8,17 @@
 pub mod aboard;
 pub mod delivery;
 pub mod drive;
+pub mod gauge;
 pub mod ledger;
 mod line;
 pub mod open;
 pub mod pace;
 pub mod policy;
+pub mod yielding;
 
 pub use aboard::{Retry, Token};
 pub use delivery::Delivery;
 pub use drive::{Connection, Feed, Vacancy};
+pub use gauge::Gauge;
 pub use ledger::Ledger;
-pub use open::{OpenError, Opener};
+pub use open::{Manners, OpenError, Opener};

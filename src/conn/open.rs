@@ -1,18 +1,22 @@
 //! Making a connection: dial, then a session ready to be driven.
 
+use super::gauge::Gauge;
 use super::ledger::Ledger;
 use super::policy;
 use crate::config::NextHopSettings;
 use crate::mail::{NextHop, Outcome};
 use crate::net::{DialError, DialOptions, Dialled, Duplex, Target, Wake, dial};
 use crate::smtp::{Knowledge, Reply, Session, SessionOptions, WindowBounds};
-use log::debug;
+use log::{debug, warn};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use thiserror::Error;
 
 /// Servers of one next hop that are asked in turn when each refuses the session.
 const SERVERS: usize = 5;
+
+/// Octets that the kernel holds at the most before they are on the wire, on a lane that may have to pause.
+const FEW_UNSENT: u32 = 16 * 1024;
 
 /// Why no connection can be used.
 #[derive(Debug, Error)]
@@ -38,6 +42,15 @@ pub enum OpenError {
     },
 }
 
+/// How a lane's packets behave beside those of others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Manners {
+    /// DSCP code point; `None` leaves it to the system.
+    pub dscp: Option<u8>,
+    /// The kernel is to hold few octets that are not on the wire yet, so that a pause takes effect at once.
+    pub few_unsent: bool,
+}
+
 /// Everything that is the same for all connections of one lane.
 #[derive(Debug, Clone)]
 pub struct Opener {
@@ -49,10 +62,14 @@ pub struct Opener {
     pub ledger: Arc<Ledger>,
     /// The lane's name, for logs.
     pub lane: String,
+    /// How its packets behave.
+    pub manners: Manners,
     /// Signalled when there is news for the lane.
     pub news: Wake,
     /// Signalled, and left so, when the lane is to stop: nothing is dialled any more.
     pub halt: Wake,
+    /// Where its connections show how they are.
+    pub gauge: Arc<Gauge>,
 }
 
 /// A connected socket with its fresh session.
@@ -73,6 +90,8 @@ impl Opener {
             source_address: self.settings.source_address,
             exclude,
             wake: Some(&self.halt),
+            dscp: self.manners.dscp,
+            congestion: self.settings.congestion.as_deref(),
         };
         self.over(dial(&target, &options)?)
     }
@@ -83,6 +102,14 @@ impl Opener {
         let server = format!("{host}[{}]:{}", dialled.address.ip(), dialled.address.port());
         let duplex = Duplex::new(dialled.stream)
             .map_err(|error| OpenError::Broken { server: server.clone(), text: error.to_string() })?;
+        for refused in dialled.refused_options {
+            warn!("{}: {}: {server}: {refused}", self.next_hop, self.lane);
+        }
+        if self.manners.few_unsent
+            && let Err(error) = duplex.limit_unsent(FEW_UNSENT)
+        {
+            debug!("{server}: cannot limit what the kernel holds back: {error}");
+        }
         let session = Session::new(self.session_options(), Knowledge::default());
         Ok(Opened { duplex, session, address: dialled.address, server })
     }
@@ -172,8 +199,10 @@ mod tests {
             settings: Arc::default(),
             ledger: Arc::default(),
             lane: "lane 1".into(),
+            manners: Manners::default(),
             news: Wake::new().expect("a descriptor"),
             halt: Wake::new().expect("a descriptor"),
+            gauge: Arc::default(),
         }
     }
 

@@ -2,12 +2,11 @@
 
 use super::Engine;
 use crate::config::NextHopSettings;
-use crate::lane::crew::Member;
+use crate::lane::status::ChannelStatus;
 use crate::lane::{Job, Obligation, Offers, Site, report, worker};
 use crate::mail::{Message, NextHop, Outcome};
-use crate::sync::{Budget, Mutex};
+use crate::sync::Budget;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// A channel.
@@ -18,7 +17,6 @@ pub(super) struct Channel {
     /// Octets that may be held for it.
     pub bytes: Arc<Budget>,
     site: Arc<Site>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Channel {
@@ -34,20 +32,34 @@ impl Channel {
             messages: Budget::new(settings.max_messages),
             bytes: Budget::new(settings.max_bytes),
             site: Arc::new(site),
-            threads: Mutex::default(),
         }
     }
 
     pub fn submit(&self, message: Message, obligation: Obligation) {
         let job = Job::new(message, obligation, Instant::now());
         if !job.has_remaining() {
-            return report::settle(job, None, &self.site.statistics);
+            report::settle(job, None, &self.site.statistics);
+            return;
         }
         match self.site.put(job) {
-            Ok(Some(member)) => self.start_lane(member),
-            Ok(None) => {}
+            Ok(entered) => worker::start(&self.site, entered),
             Err((job, outcome)) => self.site.settle_unsent(*job, &outcome),
         }
+    }
+
+    /// Other settings are in force from now on.
+    pub fn reconfigure(&self, settings: &Arc<NextHopSettings>) {
+        if *self.site.settings() == **settings {
+            return;
+        }
+        self.messages.set_limit(settings.max_messages);
+        self.bytes.set_limit(settings.max_bytes);
+        worker::start(&self.site, self.site.reconfigure(settings));
+    }
+
+    /// How it is at this moment.
+    pub fn status(&self) -> ChannelStatus {
+        self.site.status()
     }
 
     /// Finds room that is held for messages which nobody waits for any more.
@@ -58,7 +70,7 @@ impl Channel {
     pub fn offers(&self, patience: Duration) -> Result<Offers, Outcome> {
         match self.site.ask() {
             Ok(Some(offers)) => return Ok(offers),
-            Err(Some(member)) => self.start_lane(member),
+            Err(Some(entered)) => worker::start(&self.site, vec![entered]),
             Ok(None) | Err(None) => {}
         }
         self.site.await_offers(patience)
@@ -73,27 +85,11 @@ impl Channel {
     }
 
     pub fn join(&self) {
-        let threads = std::mem::take(&mut *self.threads.lock());
-        threads.into_iter().for_each(join);
+        self.site.join();
     }
 
     /// Whether nothing is held and no lane runs.
     pub fn is_idle(&self) -> bool {
         self.messages.held() == 0 && self.site.lanes() == 0
     }
-
-    fn start_lane(&self, member: Member) {
-        let number = member.number;
-        let Some(thread) = worker::start(&self.site, member) else { return self.site.not_started(number) };
-        let mut threads = self.threads.lock();
-        threads.push(thread);
-        let ended: Vec<_> = threads.extract_if(.., |thread| thread.is_finished()).collect();
-        drop(threads);
-        ended.into_iter().for_each(join);
-    }
-}
-
-fn join(thread: JoinHandle<()>) {
-    // A lane catches its panics and says so in the log; there is nothing more to learn.
-    let _ = thread.join();
 }

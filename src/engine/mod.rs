@@ -68,17 +68,23 @@ impl Engine {
     /// From now on this configuration is in force. What waits is sorted anew, what is on the wire is not disturbed. `[limits]` stay as they were when
     /// the engine was made.
     pub fn reconfigure(&self, config: Arc<Config>) {
-        *self.config.write() = config;
+        *self.config.write() = Arc::clone(&config);
+        let channels: Vec<(NextHop, Arc<Channel>)> =
+            self.channels.lock().iter().map(|(next_hop, channel)| (next_hop.clone(), Arc::clone(channel))).collect();
+        channels.iter().for_each(|(next_hop, channel)| channel.reconfigure(&config.settings(next_hop)));
     }
 
     /// How everything is at this moment.
     pub fn status(&self) -> EngineStatus {
+        let channels: Vec<Arc<Channel>> = self.channels.lock().values().cloned().collect();
+        let mut channels: Vec<_> = channels.iter().map(|channel| channel.status()).collect();
+        channels.sort_by(|a, b| a.next_hop.cmp(&b.next_hop));
         EngineStatus {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             process: std::process::id(),
             uptime: self.started.elapsed().as_secs_f64(),
             counts: self.statistics.counts(),
-            channels: Vec::new(),
+            channels,
         }
     }
 

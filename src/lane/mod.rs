@@ -1,9 +1,11 @@
 //! Floor 4: lanes, the threads that own at most one connection each, and the queue they share.
 //!
-//! A channel ([`Site`]) has one queue; a lane takes from it what it can put on the wire at once ([`worker`]). How many lanes
-//! there are is [`crew`]'s account, whether the site can be used `trouble`'s. The duty to report travels with the message as a [`Ticket`] and ends in [`report`], or by being dropped.
+//! A channel ([`Site`]) has one queue, sorted by size ([`bins`], [`queue`]); a lane takes from it what it can put on the wire at
+//! once ([`worker`]). How many lanes there are, and for which sizes, is [`crew`]'s account, whether the site can be used `trouble`'s. The duty to report travels with the message as a [`Ticket`] and ends in [`report`], or by being dropped.
 
+pub mod bins;
 pub mod crew;
+pub mod member;
 pub mod obligation;
 pub mod offers;
 pub mod queue;

@@ -1,7 +1,9 @@
-//! The messages of one channel that no lane has taken yet.
+//! The messages of one channel that no lane has taken yet, sorted into bins.
 //!
-//! Late binding: a message stays here until a lane can put it on the wire at once. First come, first served; a
-//! message that comes back from a lost connection goes to the place it had. Sorting by size is to come here, and only here.
+//! Late binding: a message stays here until a lane can put it on the wire at once. Within a bin the higher priority (RFC 6710) goes
+//! first, then who came first; a message that comes back from a lost connection has its old place. **Ageing**: a step of priority is worth
+//! [`PRIORITY_STEP`] of waiting, and, where bins share a lane, a smaller bin [`BIN_STEP`] of it, so that neither the low nor the
+//! large wait for ever behind a stream of others. Since all age alike, the order never changes by itself: it is one sorted key.
 //!
 //! **Suspects.** A message that was charged with the end of two connections may be what the server dies of. It is
 //! tried again alone, so that others do not share its fate: only on a connection with nothing in flight, and, while
@@ -9,75 +11,177 @@
 //! for it, so that it is not passed over for ever.
 
 use super::Job;
+use super::bins::Bins;
 use crate::conn::{Token, Vacancy};
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::time::{Duration, Instant};
 
-/// Waiting messages, oldest first.
-#[derive(Debug, Default)]
+/// How much longer a message may have waited than one a step of priority above it before it goes first.
+pub const PRIORITY_STEP: Duration = Duration::from_secs(30);
+/// How much longer a message may have waited than one of the next smaller bin before it goes first, on a lane that serves both.
+pub const BIN_STEP: Duration = Duration::from_secs(10);
+
+/// When it came, advanced by its priority; and its number, which makes it unique.
+type Key = (Instant, u64);
+
+/// Waiting messages by bin. See the [module](self).
+#[derive(Debug)]
 pub struct Queue {
-    jobs: VecDeque<Job>,
+    bins: Bins,
+    waiting: Vec<Waiting>,
     next_place: u64,
 }
 
+#[derive(Debug, Default)]
+struct Waiting {
+    jobs: BTreeMap<Key, Job>,
+    octets: u64,
+}
+
+/// What taking came to.
+#[derive(Debug)]
+pub enum Taken {
+    /// This message is to be sent, or disposed of if nobody waits for it any more.
+    Job(Box<Job>),
+    /// Messages wait that this lane may take, and there is no room for the one that is next.
+    NoRoom,
+    /// None waits that it may take.
+    Nothing,
+}
+
 impl Queue {
-    /// Adds a new message, or gives one back.
-    pub fn put(&mut self, mut job: Job) {
+    /// An empty one.
+    pub fn new(bins: Bins) -> Queue {
+        let waiting = (0..bins.len()).map(|_| Waiting::default()).collect();
+        Queue { bins, waiting, next_place: 0 }
+    }
+
+    /// The size classes.
+    pub fn bins(&self) -> &Bins {
+        &self.bins
+    }
+
+    /// Sorts everything that waits anew.
+    pub fn sort_anew(&mut self, bins: Bins) {
+        let jobs = self.take_all();
+        let next_place = self.next_place;
+        *self = Queue { next_place, ..Queue::new(bins) };
+        for job in jobs {
+            self.put(job);
+        }
+    }
+
+    /// Adds a new message, or gives one back. Returns its bin.
+    pub fn put(&mut self, mut job: Job) -> usize {
         let place = *job.place.get_or_insert(self.next_place);
         self.next_place = self.next_place.max(place + 1);
-        let index = self.jobs.partition_point(|other| other.place < Some(place));
-        self.jobs.insert(index, job);
+        let (bin, size) = (self.bins.bin(job.size()), job.size());
+        if let Some(waiting) = self.waiting.get_mut(bin) {
+            waiting.octets += size;
+            waiting.jobs.insert((rank(&job), place), job);
+        }
+        bin
     }
 
-    /// Takes the next message that there is room for. A message that nobody waits for any more is handed out in
+    /// Takes the next message of these bins that there is room for. A message that nobody waits for any more is handed out in
     /// any case, to be disposed of.
-    pub fn take(&mut self, vacancy: Vacancy<'_>) -> Option<Job> {
-        let front = self.jobs.front()?;
+    pub fn take(&mut self, bins: Range<usize>, vacancy: Vacancy<'_>) -> Taken {
+        let Some((bin, key)) = self.front(bins.clone(), |_| true) else { return Taken::Nothing };
+        let Some(front) = self.job(bin, key) else { return Taken::Nothing };
         if front.token.is_cancelled() {
-            return self.jobs.pop_front();
+            return self.remove(bin, key);
         }
-        let index = self.choose(front.is_suspect(), vacancy)?;
-        if (vacancy.fits)(self.jobs.get(index)?.size()) { self.jobs.remove(index) } else { None }
+        let next = if front.is_suspect() { self.beside_suspect(bins, (bin, key), vacancy) } else { Some((bin, key)) };
+        let fits = |(bin, key): &(usize, Key)| self.job(*bin, *key).is_some_and(|job| (vacancy.fits)(job.size()));
+        match next.filter(fits) {
+            Some((bin, key)) => self.remove(bin, key),
+            None => Taken::NoRoom,
+        }
     }
 
-    /// Which message is next, the front being a suspect or not.
-    fn choose(&self, suspect: bool, vacancy: Vacancy<'_>) -> Option<usize> {
-        if !suspect || (vacancy.is_empty && vacancy.is_proven) {
-            return Some(0);
-        }
+    /// What goes next when the front is a suspect.
+    fn beside_suspect(&self, bins: Range<usize>, front: (usize, Key), vacancy: Vacancy<'_>) -> Option<(usize, Key)> {
         if vacancy.is_proven {
-            return None;
+            return vacancy.is_empty.then_some(front);
         }
-        let fresh = self.jobs.iter().position(|job| !job.is_suspect());
-        fresh.or(vacancy.is_empty.then_some(0))
+        self.front(bins, |job| !job.is_suspect()).or(vacancy.is_empty.then_some(front))
+    }
+
+    /// The first of these bins' messages for which `wanted` holds.
+    fn front(&self, bins: Range<usize>, wanted: impl Fn(&Job) -> bool) -> Option<(usize, Key)> {
+        let first = |bin: usize| {
+            let jobs = &self.waiting.get(bin)?.jobs;
+            jobs.iter().find(|(_, job)| wanted(job)).map(|(key, _)| (bin, *key))
+        };
+        let late = |bin: usize| BIN_STEP * u32::try_from(bin).unwrap_or(u32::MAX);
+        bins.filter_map(first).min_by_key(|(bin, (rank, place))| (*rank + late(*bin), *place))
+    }
+
+    fn job(&self, bin: usize, key: Key) -> Option<&Job> {
+        self.waiting.get(bin)?.jobs.get(&key)
+    }
+
+    fn remove(&mut self, bin: usize, key: Key) -> Taken {
+        let Some(waiting) = self.waiting.get_mut(bin) else { return Taken::Nothing };
+        let Some(job) = waiting.jobs.remove(&key) else { return Taken::Nothing };
+        waiting.octets -= job.size();
+        Taken::Job(Box::new(job))
     }
 
     /// Takes the messages that nobody waits for any more.
     pub fn take_withdrawn(&mut self) -> Vec<Job> {
-        let (gone, wanted): (VecDeque<Job>, VecDeque<Job>) =
-            self.jobs.drain(..).partition(|job| job.token.is_cancelled());
-        self.jobs = wanted;
-        gone.into()
+        let mut gone = Vec::new();
+        for waiting in &mut self.waiting {
+            let jobs = std::mem::take(&mut waiting.jobs);
+            let (withdrawn, wanted): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|(_, job)| job.token.is_cancelled());
+            waiting.jobs = wanted.into_iter().collect();
+            waiting.octets -= withdrawn.iter().map(|(_, job)| job.size()).sum::<u64>();
+            gone.extend(withdrawn.into_iter().map(|(_, job)| job));
+        }
+        gone
     }
 
     /// Takes all of them.
     pub fn take_all(&mut self) -> Vec<Job> {
-        self.jobs.drain(..).collect()
+        let mut all: Vec<Job> = Vec::new();
+        for waiting in &mut self.waiting {
+            all.extend(std::mem::take(waiting).jobs.into_values());
+        }
+        all
     }
 
-    /// How many wait.
-    pub fn len(&self) -> usize {
-        self.jobs.len()
+    /// How many wait in these bins.
+    pub fn len(&self, bins: Range<usize>) -> usize {
+        bins.filter_map(|bin| self.waiting.get(bin)).map(|waiting| waiting.jobs.len()).sum()
     }
 
-    /// Whether none waits.
-    pub fn is_empty(&self) -> bool {
-        self.jobs.is_empty()
+    /// Octets of content that wait in these bins.
+    pub fn octets(&self, bins: Range<usize>) -> u64 {
+        bins.filter_map(|bin| self.waiting.get(bin)).map(|waiting| waiting.octets).sum()
     }
+
+    /// How many wait in all.
+    pub fn total(&self) -> usize {
+        self.len(0..self.waiting.len())
+    }
+
+    /// When the oldest message of a bin was submitted.
+    pub fn oldest(&self, bin: usize) -> Option<Instant> {
+        self.waiting.get(bin)?.jobs.values().map(|job| job.submitted).min()
+    }
+}
+
+/// Where a message stands among others: as if it had come later by a step for each step of priority below the highest.
+fn rank(job: &Job) -> Instant {
+    job.submitted // PRIORITY
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::NextHopSettings;
+    use crate::config::keys::set_next_hop;
     use crate::lane::{Inbox, Obligation, Ticket};
     use crate::mail::{Address, Content, Envelope, Message};
     use std::time::Instant;
@@ -96,7 +200,7 @@ mod tests {
 
     /// A queue with messages of these sizes, which nobody has given up.
     fn queue(sizes: &[usize]) -> (Queue, Vec<Inbox>) {
-        let mut queue = Queue::default();
+        let mut queue = Queue::new(Bins::of(&settings("0")));
         let inboxes = sizes.iter().map(|size| {
             let (job, inbox) = job(*size);
             queue.put(job);
@@ -104,6 +208,21 @@ mod tests {
         });
         let inboxes = inboxes.collect();
         (queue, inboxes)
+    }
+
+    /// Settings with these bins.
+    fn settings(bounds: &str) -> NextHopSettings {
+        let mut settings = NextHopSettings::default();
+        set_next_hop(&mut settings, "sizebins", bounds).expect(bounds);
+        settings
+    }
+
+    /// Takes the next message of the only bin.
+    fn take(queue: &mut Queue, vacancy: Vacancy<'_>) -> Option<Job> {
+        match queue.take(0..1, vacancy) {
+            Taken::Job(job) => Some(*job),
+            Taken::NoRoom | Taken::Nothing => None,
+        }
     }
 
     fn vacancy(is_empty: bool, is_proven: bool) -> Vacancy<'static> {
@@ -117,8 +236,8 @@ mod tests {
     #[test]
     fn a_message_that_comes_back_has_its_old_place() {
         let (mut queue, _inboxes) = queue(&[10, 20, 30]);
-        let first = queue.take(vacancy(true, false)).expect("the oldest");
-        let second = queue.take(vacancy(false, false)).expect("the next");
+        let first = take(&mut queue, vacancy(true, false)).expect("the oldest");
+        let second = take(&mut queue, vacancy(false, false)).expect("the next");
         queue.put(second);
         queue.put(first);
         let (new, _inbox) = job(40);
@@ -131,10 +250,10 @@ mod tests {
         let (mut queue, mut inboxes) = queue(&[10, 20]);
         inboxes.remove(0);
         let full = Vacancy { fits: &|size| size < 20, is_empty: false, is_proven: true };
-        assert!(queue.take(full).expect("abandoned").token.is_cancelled());
-        assert!(queue.take(full).is_none());
-        assert_eq!(queue.len(), 1);
-        assert_eq!(queue.take(vacancy(false, true)).expect("room").size(), 20);
+        assert!(take(&mut queue, full).expect("abandoned").token.is_cancelled());
+        assert!(take(&mut queue, full).is_none());
+        assert_eq!(queue.total(), 1);
+        assert_eq!(take(&mut queue, vacancy(false, true)).expect("room").size(), 20);
     }
 
     #[test]
@@ -148,21 +267,21 @@ mod tests {
     #[test]
     fn a_suspect_waits_for_a_connection_that_is_proven_and_empty() {
         let (mut queue, _inboxes) = queue(&[10, 20]);
-        let mut suspect = queue.take(vacancy(true, false)).expect("the oldest");
+        let mut suspect = take(&mut queue, vacancy(true, false)).expect("the oldest");
         suspect.attempts = 2;
         queue.put(suspect);
-        assert!(queue.take(vacancy(false, true)).is_none(), "the window runs empty for it");
-        assert_eq!(queue.take(vacancy(true, true)).expect("proven and empty").size(), 10);
+        assert!(take(&mut queue, vacancy(false, true)).is_none(), "the window runs empty for it");
+        assert_eq!(take(&mut queue, vacancy(true, true)).expect("proven and empty").size(), 10);
     }
 
     #[test]
     fn a_new_connection_begins_with_another_message_if_there_is_one() {
         let (mut queue, _inboxes) = queue(&[10, 20]);
-        let mut suspect = queue.take(vacancy(true, false)).expect("the oldest");
+        let mut suspect = take(&mut queue, vacancy(true, false)).expect("the oldest");
         suspect.attempts = 2;
         queue.put(suspect);
-        assert_eq!(queue.take(vacancy(true, false)).expect("the innocent one").size(), 20);
-        assert!(queue.take(vacancy(false, false)).is_none(), "the suspect goes alone");
-        assert_eq!(queue.take(vacancy(true, false)).expect("no other waits").size(), 10);
+        assert_eq!(take(&mut queue, vacancy(true, false)).expect("the innocent one").size(), 20);
+        assert!(take(&mut queue, vacancy(false, false)).is_none(), "the suspect goes alone");
+        assert_eq!(take(&mut queue, vacancy(true, false)).expect("no other waits").size(), 10);
     }
 }

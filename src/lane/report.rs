@@ -19,14 +19,15 @@ pub struct Route<'a> {
     pub level: Level,
 }
 
-/// Logs and reports a message whose recipients all have an outcome. This is where its ticket ends.
-pub fn settle(mut job: Job, route: Option<Route<'_>>, statistics: &Statistics) {
+/// Logs and reports a message whose recipients all have an outcome. This is where its ticket ends. Tells how many recipients are in doubt.
+pub fn settle(mut job: Job, route: Option<Route<'_>>, statistics: &Statistics) -> u64 {
     let now = Instant::now();
     let started = job.started.unwrap_or(now);
     let timings = Timings { queued: started - job.submitted, delivery: now - started };
     let outcomes = job.outcomes();
     log_outcomes(&job, &outcomes, route, timings);
     outcomes.iter().for_each(|outcome| statistics.count(outcome.verdict));
+    let in_doubt = outcomes.iter().filter(|outcome| outcome.verdict == Verdict::InDoubt).count() as u64;
     if route.is_some() {
         statistics.messages.fetch_add(1, Ordering::Relaxed);
     }
@@ -41,6 +42,7 @@ pub fn settle(mut job: Job, route: Option<Route<'_>>, statistics: &Statistics) {
     // The room is free before the caller hears of it, so that one who waits for both finds both.
     drop(obligation.room);
     obligation.ticket.settle(report);
+    in_doubt
 }
 
 /// Disposes of a message that nobody waits for any more. Its report goes nowhere.

@@ -4,6 +4,7 @@
 //! to any message. While it is, nothing is tried; when the pause is over one attempt is made, and each that fails
 //! doubles the pause. A message that was answered forgives everything.
 
+use super::crew::scattered;
 use crate::mail::Outcome;
 use std::time::{Duration, Instant};
 
@@ -34,11 +35,11 @@ impl Trouble {
         self.why.is_some()
     }
 
-    /// No connection can be made. Attempts that began before that was known do not count again.
-    pub fn begin(&mut self, outcome: &Outcome, now: Instant) {
+    /// No connection can be made. `scatter` is a number from 0 to 1 by which many sites that fail together do not come again together. Attempts that began before that was known do not count again.
+    pub fn begin(&mut self, outcome: &Outcome, now: Instant, scatter: f64) {
         if self.now(now).is_none() {
             self.pause = (self.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
-            self.why = Some((outcome.clone(), now + self.pause));
+            self.why = Some((outcome.clone(), now + scattered(self.pause, scatter)));
         }
         self.fruitless.clear();
     }
@@ -77,26 +78,26 @@ mod tests {
     fn the_pause_doubles_to_a_bound_and_a_message_answered_forgives() {
         let (mut trouble, mut now) = (Trouble::default(), Instant::now());
         for seconds in [5, 10, 20, 40, 60, 60] {
-            trouble.begin(&outcome("down"), now);
+            trouble.begin(&outcome("down"), now, 1.0);
             assert!(trouble.now(now + Duration::from_secs(seconds) - Duration::from_millis(1)).is_some());
             now += Duration::from_secs(seconds);
             assert!(trouble.now(now).is_none() && trouble.is_known());
         }
         trouble.end();
         assert!(!trouble.is_known());
-        trouble.begin(&outcome("down"), now);
+        trouble.begin(&outcome("down"), now, 1.0);
         assert!(trouble.now(now + Duration::from_secs(59)).is_some(), "it greeted, and no more than that");
         trouble.forgive();
         trouble.end();
-        trouble.begin(&outcome("down"), now);
+        trouble.begin(&outcome("down"), now, 1.0);
         assert!(trouble.now(now + FIRST_PAUSE).is_none());
     }
 
     #[test]
     fn attempts_that_fail_together_count_once() {
         let (mut trouble, now) = (Trouble::default(), Instant::now());
-        trouble.begin(&outcome("first"), now);
-        trouble.begin(&outcome("second"), now);
+        trouble.begin(&outcome("first"), now, 1.0);
+        trouble.begin(&outcome("second"), now, 1.0);
         assert_eq!(trouble.now(now).map(|o| o.text.as_str()), Some("first"));
         assert!(trouble.now(now + FIRST_PAUSE).is_none());
     }

@@ -3,11 +3,11 @@
 //! A panic ends the connection, not the lane and not the process: what was aboard is reported by its
 //! tickets, as deferred or, when it was sent whole, as in doubt, and the lane goes on with what waits.
 
-use super::crew::Member;
+use super::member::Handle;
 use super::report::{self, Route};
 use super::{Job, Obligation, Site};
 use crate::config::Level;
-use crate::conn::{Connection, Feed, Opener, Retry, Token, Vacancy, policy};
+use crate::conn::{Connection, Feed, Manners, Opener, Retry, Token, Vacancy, policy};
 use crate::mail::Outcome;
 use crate::net::{Interest, Watch, poll};
 use crate::smtp::{Cause, CloseReason, Extensions};
@@ -17,7 +17,6 @@ use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// How long a lane waits for one of the connections that all next hops share until it says so.
@@ -25,38 +24,35 @@ const CONNECTION_WAIT: Duration = Duration::from_secs(30);
 /// How often it looks, meanwhile, whether it is still wanted.
 const SLICE: Duration = Duration::from_millis(250);
 
-/// What a lane counts as at its site.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Standing {
-    Resting,
-    Connecting,
-    Connected,
-}
-
 /// One lane.
 struct Lane {
     site: Arc<Site>,
     number: usize,
     opener: Opener,
-    standing: Standing,
     /// The last message that was charged with the end of the present connection, and why.
     blamed: Option<u64>,
     last_cause: Option<Cause>,
 }
 
-/// Starts a lane's thread; `None` when the system has no thread left.
-pub fn start(site: &Arc<Site>, member: Member) -> Option<JoinHandle<()>> {
-    let number = member.number;
+/// Starts lanes that were entered in their site's crew.
+pub fn start(site: &Arc<Site>, entered: Vec<Handle>) {
+    entered.into_iter().for_each(|handle| start_one(site, handle));
+}
+
+/// When the system has no thread left, the site is told.
+fn start_one(site: &Arc<Site>, handle: Handle) {
+    let number = handle.number;
     let opener = Opener {
         next_hop: site.next_hop.clone(),
-        settings: Arc::clone(&site.settings),
+        settings: site.settings(),
         ledger: Arc::clone(&site.ledger),
         lane: format!("lane {number}"),
-        news: member.news,
-        halt: member.halt,
+        manners: Manners::default(),
+        news: handle.news,
+        halt: handle.halt,
+        gauge: handle.gauge,
     };
-    let standing = Standing::Resting;
-    let mut lane = Lane { site: Arc::clone(site), number, opener, standing, blamed: None, last_cause: None };
+    let mut lane = Lane { site: Arc::clone(site), number, opener, blamed: None, last_cause: None };
     let body = move || {
         while catch_unwind(AssertUnwindSafe(|| lane.run())).is_err() {
             lane.step_down();
@@ -65,15 +61,17 @@ pub fn start(site: &Arc<Site>, member: Member) -> Option<JoinHandle<()>> {
             let _ = catch_unwind(AssertUnwindSafe(say));
         }
     };
-    let thread = std::thread::Builder::new().name(format!("lane {number}")).spawn(body);
-    thread.inspect_err(|e| error!("{}: no lane can be started: {e}", site.next_hop)).ok()
+    let spawn = || std::thread::Builder::new().name(format!("lane {number}")).spawn(body);
+    if let Err(error) = site.start_thread(spawn) {
+        error!("{}: no lane can be started: {error}", site.next_hop);
+        site.not_started(number);
+    }
 }
 
 impl Lane {
     fn run(&mut self) {
         loop {
-            if self.site.claim() {
-                self.standing = Standing::Connecting;
+            if self.site.claim(self.number) {
                 self.serve();
                 self.step_down();
             } else if (self.site.is_stopping() || !self.rest()) && self.site.leave(self.number) {
@@ -84,39 +82,47 @@ impl Lane {
 
     /// Waits for work without a connection; `false` when none came.
     fn rest(&self) -> bool {
-        let until = after(self.site.settings.timeouts.idle);
-        let woken = poll(&mut [Watch::new(self.opener.news.fd(), Interest::Read)], Some(until));
+        let patience = after(self.site.settings().timeouts.idle);
+        let again = self.site.ask_again_at(patience);
+        let woken = poll(&mut [Watch::new(self.opener.news.fd(), Interest::Read)], Some(again));
         self.opener.news.clear();
-        matches!(woken, Ok(n) if n > 0)
+        again < patience || matches!(woken, Ok(n) if n > 0)
     }
 
     /// One connection, from dialling to its end.
     fn serve(&mut self) {
         let Some(_permit) = self.wait_for_permit() else { return };
+        self.prepare();
         let mut connection = match self.connect() {
             Ok(connection) => connection,
             Err(_) if self.site.is_stopping() => return,
             Err(outcome) => {
                 warn!("{}: lane {}: {}", self.site.next_hop, self.number, outcome.text);
-                self.standing = Standing::Resting;
-                return self.site.not_connected(Some(&outcome));
+                return self.site.not_connected(self.number, &outcome);
             }
         };
         self.site.statistics.connections.fetch_add(1, Ordering::Relaxed);
         (self.blamed, self.last_cause) = (None, None);
         let reason = connection.run(self);
         self.step_down();
-        self.judge(connection.is_fruitless(self.site.waiting() > 0), connection.answered() > 0, &reason);
+        if !matches!(reason, CloseReason::Quit(_)) {
+            self.site.note_trouble(self.number, &reason.to_string());
+        }
+        self.judge(connection.is_fruitless(self.site.waiting(self.number) > 0), connection.answered() > 0, &reason);
         connection.close(&reason);
+    }
+
+    /// A connection begins with the settings that are in force when it is made.
+    fn prepare(&mut self) {
+        self.opener.settings = self.site.settings();
+        self.opener.manners =
+            Manners { dscp: self.site.dscp(self.number), few_unsent: self.site.may_yield(self.number) };
     }
 
     /// Gives up the connection, or the attempt at one, in the site's account.
     fn step_down(&mut self) {
-        match std::mem::replace(&mut self.standing, Standing::Resting) {
-            Standing::Resting => {}
-            Standing::Connecting => self.site.not_connected(None),
-            Standing::Connected => self.site.disconnected(),
-        }
+        self.opener.gauge.clear();
+        self.site.step_down(self.number);
     }
 
     /// One of the connections that all next hops share; `None` when it is not to be waited for any longer.
@@ -128,6 +134,8 @@ impl Lane {
             }
             if Instant::now() >= until {
                 warn!("{}: waiting: all connections that [limits] allows are open", self.site.next_hop);
+                self.site.step_down(self.number);
+                self.site.is_short_of_connections();
                 return None;
             }
         }
@@ -155,8 +163,10 @@ impl Lane {
     }
 
     fn settle_on(&self, job: Job, server: &str, level: Level) {
-        let route = Route { lane: &self.opener.lane, server, level };
-        report::settle(job, Some(route), &self.site.statistics);
+        let (route, place) = (Route { lane: &self.opener.lane, server, level }, job.place);
+        let (size, in_doubt) = (job.size(), report::settle(job, Some(route), &self.site.statistics));
+        self.opener.gauge.done(size, in_doubt);
+        self.site.release(self.number, place);
     }
 }
 
@@ -164,11 +174,17 @@ impl Feed for Lane {
     type Token = Obligation;
 
     fn next(&mut self, vacancy: Vacancy<'_>) -> Option<Job> {
-        self.site.take(vacancy)
+        let (job, entered) = self.site.take(self.number, vacancy);
+        start(&self.site, entered);
+        job
     }
 
     fn waiting(&self) -> usize {
-        self.site.waiting()
+        self.site.waiting(self.number)
+    }
+
+    fn must_yield(&self) -> bool {
+        self.opener.manners.few_unsent && self.site.must_yield(self.number)
     }
 
     fn settled(&mut self, job: Job, server: &str, level: Level) {
@@ -177,6 +193,7 @@ impl Feed for Lane {
 
     fn unsent(&mut self, mut job: Job, server: &str, level: Level, retry: Retry) {
         if job.token.is_cancelled() || retry.cause == Cause::Cancelled {
+            self.site.release(self.number, job.place);
             return report::withdraw(job);
         }
         if retry.counts {
@@ -185,12 +202,15 @@ impl Feed for Lane {
         }
         let outcome = policy::unsent(&retry.cause);
         self.last_cause = Some(retry.cause);
-        if job.attempts > self.site.settings.redispatches {
+        if job.attempts > self.opener.settings.redispatches {
             job.give_up(&outcome);
             return self.settle_on(job, server, level);
         }
-        match self.site.give_back(job) {
-            Ok(()) => drop(self.site.statistics.redispatched.fetch_add(1, Ordering::Relaxed)),
+        match self.site.give_back(self.number, job) {
+            Ok(entered) => {
+                self.site.statistics.redispatched.fetch_add(1, Ordering::Relaxed);
+                start(&self.site, entered);
+            }
             Err((mut job, _)) => {
                 job.give_up(&outcome);
                 self.settle_on(*job, server, level);
@@ -199,12 +219,11 @@ impl Feed for Lane {
     }
 
     fn offered(&mut self, offered: &Extensions, server: &str) {
-        self.standing = Standing::Connected;
-        self.site.connected(offered, server);
+        self.site.connected(self.number, offered, server);
     }
 
     fn is_stopping(&self) -> bool {
-        self.site.is_stopping()
+        self.site.is_dismissed(self.number)
     }
 
     fn must_end_by(&self) -> Option<Instant> {

@@ -18,7 +18,7 @@
 //!
 //! It speaks no protocol, never half-closes and does no TLS. Linux only (TCP_QUICKACK, SIOCOUTQ).
 
-use super::sys::{self, Interest, Wake, Watch};
+use super::sys::{self, Interest, Path, Wake, Watch};
 use socket2::SockRef;
 use std::collections::VecDeque;
 use std::fmt;
@@ -98,9 +98,9 @@ impl Duplex {
         sys::unacknowledged(&self.stream)
     }
 
-    /// The kernel's smoothed round trip time, when it has one.
-    pub fn rtt(&self) -> Option<Duration> {
-        sys::round_trip(&self.stream)
+    /// The kernel's round trip time and congestion window, when it has measured them.
+    pub fn path(&self) -> Option<Path> {
+        sys::path(&self.stream)
     }
 
     /// Lets the kernel hold no more than about `octets` that it has not put on the wire (TCP_NOTSENT_LOWAT), so
@@ -524,7 +524,7 @@ mod tests {
             assert!(Some(Instant::now()) < limit, "never acknowledged");
             thread::yield_now();
         }
-        assert!(client.rtt().expect("measured by now") < Duration::from_secs(60));
+        assert!(client.path().expect("measured by now").round_trip < Duration::from_secs(60));
     }
 
     #[test]

@@ -166,15 +166,26 @@ pub fn unacknowledged(stream: &TcpStream) -> io::Result<usize> {
     Ok(usize::try_from(octets).unwrap_or(0))
 }
 
-/// The kernel's smoothed round trip time of this connection (TCP_INFO), when it has measured one.
-pub fn round_trip(stream: &TcpStream) -> Option<Duration> {
+/// What the kernel's TCP knows of a connection's path (TCP_INFO).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Path {
+    /// The smoothed round trip time.
+    pub round_trip: Duration,
+    /// Octets that may be on their way: the congestion window.
+    pub window: u64,
+}
+
+/// What is known of the path, when the kernel has measured a round trip.
+pub fn path(stream: &TcpStream) -> Option<Path> {
     // SAFETY: tcp_info holds integers only, so all zeroes is a value of it.
     let mut info: libc::tcp_info = unsafe { mem::zeroed() };
     let mut size = mem::size_of_val(&info) as libc::socklen_t;
     let at = (&raw mut info).cast();
     // SAFETY: at most `size` octets are written to the live struct of that size.
     let done = unsafe { libc::getsockopt(stream.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_INFO, at, &raw mut size) };
-    (done == 0 && info.tcpi_rtt > 0).then(|| Duration::from_micros(info.tcpi_rtt.into()))
+    let window = u64::from(info.tcpi_snd_cwnd) * u64::from(info.tcpi_snd_mss);
+    let round_trip = Duration::from_micros(info.tcpi_rtt.into());
+    (done == 0 && info.tcpi_rtt > 0).then_some(Path { round_trip, window })
 }
 
 /// Raises the limit on open descriptors to the most that this process may have, and tells that. Each client, each

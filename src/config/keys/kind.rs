@@ -94,6 +94,9 @@ pub enum Kind<S: 'static> {
     Time(Bounds, fn(&mut S, Duration)),
     /// A text; the setter returns `None` for one that it does not take.
     Text(Syntax, fn(&mut S, &str) -> Option<()>),
+    /// Words or numbers with blanks between them, in one text; a single number may stand without quotes. The setter returns
+    /// `None` for what it does not take.
+    Words(Syntax, fn(&mut S, &[&str]) -> Option<()>),
     /// A list of texts; the setter returns `None` for one that it does not take.
     List(Syntax, fn(&mut S, &[Cow<'_, str>]) -> Option<()>),
 }
@@ -105,7 +108,7 @@ impl<S> Kind<S> {
             Kind::Count(..) => "number",
             Kind::Octets(..) => "octets",
             Kind::Time(..) => "time",
-            Kind::Text(syntax, _) | Kind::List(syntax, _) => syntax.name,
+            Kind::Text(syntax, _) | Kind::Words(syntax, _) | Kind::List(syntax, _) => syntax.name,
         }
     }
 
@@ -115,7 +118,7 @@ impl<S> Kind<S> {
             Kind::Count(bounds, _) => bounds.text("a whole number", &[("", 1)]),
             Kind::Octets(bounds, _) => format!("{}, such as 65536 or \"64K\"", bounds.text("octets", &OCTET_UNITS)),
             Kind::Time(bounds, _) => format!("{}, such as 30, \"30s\" or \"5m\"", bounds.text("a time", &TIME_UNITS)),
-            Kind::Text(syntax, _) | Kind::List(syntax, _) => syntax.expected.to_owned(),
+            Kind::Text(syntax, _) | Kind::Words(syntax, _) | Kind::List(syntax, _) => syntax.expected.to_owned(),
         }
     }
 
@@ -131,7 +134,7 @@ impl<S> Kind<S> {
     /// The same text as TOML writes it: a plain number stands without quotes.
     pub(super) fn toml_of(&self, text: &str) -> String {
         let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-        let numeric = matches!(self, Kind::Count(..) | Kind::Octets(..) | Kind::Time(..));
+        let numeric = matches!(self, Kind::Count(..) | Kind::Octets(..) | Kind::Time(..) | Kind::Words(..));
         if numeric && digits { text.to_owned() } else { self.value_of(text).quoted() }
     }
 
@@ -148,11 +151,18 @@ impl<S> Kind<S> {
                 .filter(|n| bounds.holds(*n))
                 .map(|n| set(settings, Duration::from_millis(n))),
             (Kind::Text(_, set), Value::Text(text)) => set(settings, text),
+            (Kind::Words(_, set), Value::Text(text)) => set(settings, &words(text)),
+            (Kind::Words(_, set), Value::Integer(number)) => set(settings, &[&number.to_string()]),
             (Kind::List(_, set), Value::List(items)) => set(settings, items),
             _ => None,
         };
         done.ok_or_else(|| format!("{} is not allowed; expected {}", value.quoted(), self.expected()))
     }
+}
+
+/// What stands between blanks.
+fn words(text: &str) -> Vec<&str> {
+    text.split_ascii_whitespace().collect()
 }
 
 /// A number with an optional unit, times that unit; `bare` is the factor without one.

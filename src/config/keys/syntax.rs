@@ -31,6 +31,19 @@ pub(super) const ACCOUNT: Syntax =
 pub(super) const LEVEL: Syntax =
     Syntax { name: "level", expected: "\"lockstep\", \"envelope\", \"overlap\", \"chunk\" or \"stream\"" };
 pub(super) const TRUST: Syntax = Syntax { name: "trust", expected: "\"learned\" or \"stream\"" };
+pub(super) const ORDER: Syntax = Syntax { name: "word", expected: "\"sorted\" or \"unsorted\"" };
+pub(super) const SIZEBINS: Syntax = Syntax {
+    name: "bounds",
+    expected: "upper bounds in kilobytes, rising, at most 16, and 0 (no limit) for the last, such as \"4 64 1000 0\"",
+};
+pub(super) const LANES: Syntax =
+    Syntax { name: "numbers", expected: "a whole number from 1 to 1000, or one for each bin, such as \"2 1 1 1\"" };
+pub(super) const DSCP: Syntax = Syntax {
+    name: "code points",
+    expected: "numbers from 0 to 63 or names, such as \"46\" or \"ef af21 cs1 le\", or \"\" for none",
+};
+pub(super) const CONGESTION: Syntax =
+    Syntax { name: "name", expected: "a name such as \"bbr\" or \"cubic\", or \"\" for the system's default" };
 pub(super) const NEWLINES: Syntax = Syntax { name: "word", expected: "\"normalise\" or \"refuse\"" };
 pub(super) const LINES: Syntax = Syntax { name: "word", expected: "\"pass\" or \"refuse\"" };
 pub(super) const KEYWORDS: Syntax =
@@ -112,6 +125,12 @@ fn is_label(label: &str) -> bool {
 /// An address that a connection can come from.
 pub(super) fn source_address(text: &str) -> Option<IpAddr> {
     text.parse().ok().filter(|address: &IpAddr| !address.is_unspecified() && !address.is_multicast())
+}
+
+/// The name of a congestion control, as the kernel may have one (TCP_CA_NAME_MAX is 16 with its NUL).
+pub(super) fn congestion(text: &str) -> Option<String> {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+    ((1..16).contains(&text.len()) && text.bytes().all(fits)).then(|| text.to_owned())
 }
 
 /// Which of two words the text is.

@@ -2,13 +2,14 @@
 //!
 //! Names, once shipped, stay. The defaults are those of [`crate::config::settings`]; a test says so.
 
-use super::kind::Kind::{Count, List, Octets, Text, Time};
+use super::kind::Kind::{Count, List, Octets, Text, Time, Words};
 use super::kind::{Kind, bounds};
 use super::syntax::{
-    self, ACCOUNT, ADDRESS, HELO, KEYWORDS, LEVEL, LINES, MODE, NEWLINES, OPTIONAL_PATH, PATH, SOCKETS, TRUST,
+    self, ACCOUNT, ADDRESS, CONGESTION, DSCP, HELO, KEYWORDS, LANES, LEVEL, LINES, MODE, NEWLINES, OPTIONAL_PATH,
+    ORDER, PATH, SIZEBINS, SOCKETS, TRUST,
 };
 use super::{Key, Place};
-use crate::config::{Limits, Listen, NextHopSettings};
+use crate::config::{Limits, Listen, NextHopSettings, sorting};
 
 const K: u64 = 1 << 10;
 const G: u64 = 1 << 30;
@@ -118,10 +119,48 @@ pub static KEYS: &[Key] = &[
         "How long a stop waits for transactions on the wire before it defers them. 0 does not wait.",
     ),
     hop(
+        "order",
+        "sorted",
+        Text(ORDER, |s, t| t.parse().ok().map(|order| s.order = order)),
+        "sorted: messages go by their size into the lanes of their bin, so that a small one never waits behind a large \
+         one. unsorted: all lanes take from one queue, and whichever has room takes the next.",
+    ),
+    hop(
+        "sizebins",
+        "4 64 1000 0",
+        Words(SIZEBINS, |s, w| sorting::bounds(w).map(|bounds| s.sizebins = bounds)),
+        "The size classes (bins): the largest message of each in kilobytes of 1024 octets, rising. The last is 0, which \
+         means no limit. Not used when order is unsorted.",
+    ),
+    hop(
         "lanes",
         "1",
-        Count(bounds(1, 1000), |s, n| s.lanes = n as usize),
-        "Connections to this next hop at the most. A further one is opened only when the open ones have no room.",
+        Words(LANES, |s, w| sorting::lanes(w).map(|lanes| s.lanes = lanes)),
+        "Connections of each bin at the most: a number for each, or one for all alike; when order is unsorted, one number, \
+         for all lanes together. One is opened only when messages wait that no open one has room for, and a further one of \
+         the same bin only for a backlog that justifies it.",
+    ),
+    hop(
+        "max_connections",
+        "0",
+        Count(bounds(1, 100_000).or_zero(), |s, n| s.max_connections = n as usize),
+        "Connections to this next hop open at once, at the most; 0 allows as many as lanes says. With fewer than there are bins, \
+         neighbouring bins share a connection, and the smaller bin's messages go first. A server that refuses further \
+         connections has the same effect for a time.",
+    ),
+    hop(
+        "dscp",
+        "",
+        Words(DSCP, |s, w| sorting::code_points(w).map(|points| s.dscp = points)),
+        "DSCP code point (RFC 2474) in the packets of each bin's connections: one for each, or one for all alike. Empty leaves it to the \
+         system.",
+    ),
+    hop(
+        "congestion",
+        "",
+        Text(CONGESTION, |s, t| syntax::optional(t, syntax::congestion).map(|name| s.congestion = name)),
+        "TCP congestion control of the connections, by the name that the kernel has for it (tcp(7)). One that the kernel does \
+         not have is said in the log, and its default is used. Empty leaves it to the system.",
     ),
     hop(
         "max_level",

@@ -1,7 +1,7 @@
 //! The table against the settings: every key reaches its own field, and every default is the default.
 
 use super::*;
-use crate::config::{Config, Level, Timeouts, Trust};
+use crate::config::{Config, Level, Order, Timeouts, Trust};
 use std::time::Duration;
 
 /// Settings in which no field has its default: written out, so that a new field does not compile without a thought here.
@@ -31,7 +31,12 @@ fn other_limits() -> Limits {
 fn other_next_hop() -> NextHopSettings {
     let t = Duration::from_secs(7);
     NextHopSettings {
-        lanes: 7,
+        order: Order::Unsorted,
+        sizebins: vec![7168, u64::MAX],
+        lanes: vec![7],
+        max_connections: 7,
+        dscp: vec![7],
+        congestion: Some("x".into()),
         max_level: Level::Lockstep,
         trust: Trust::Stream,
         window_messages: 7,
@@ -144,7 +149,7 @@ fn number_bounds<S>(kind: &Kind<S>) -> Option<(Bounds, &'static str)> {
     match kind {
         Kind::Count(bounds, _) | Kind::Octets(bounds, _) => Some((*bounds, "")),
         Kind::Time(bounds, _) => Some((*bounds, "ms")),
-        Kind::Text(..) | Kind::List(..) => None,
+        Kind::Text(..) | Kind::Words(..) | Kind::List(..) => None,
     }
 }
 
@@ -175,7 +180,7 @@ fn a_text_sets_a_key_of_a_next_hop() {
     assert_eq!(
         settings,
         NextHopSettings {
-            lanes: 4,
+            lanes: vec![4],
             window_bytes: 65_536,
             timeouts: Timeouts { rset: Duration::from_millis(500), ..Timeouts::default() },
             trust: Trust::Stream,
@@ -193,8 +198,16 @@ fn a_text_sets_a_key_of_a_next_hop() {
 #[test]
 fn a_refused_text_says_what_is_allowed_and_changes_nothing() {
     for (name, text, error) in [
-        ("lanes", "0", "lanes: \"0\" is not allowed; expected a whole number from 1 to 1000"),
-        ("lanes", "1 1 1", "lanes: \"1 1 1\" is not allowed; expected a whole number from 1 to 1000"),
+        (
+            "lanes",
+            "0",
+            "lanes: \"0\" is not allowed; expected a whole number from 1 to 1000, or one for each bin, such as \"2 1 1 1\"",
+        ),
+        (
+            "sizebins",
+            "64 4 0",
+            "sizebins: \"64 4 0\" is not allowed; expected upper bounds in kilobytes, rising, at most 16, and 0 (no limit) for the last, such as \"4 64 1000 0\"",
+        ),
         (
             "window_bytes",
             "1X",

@@ -73,9 +73,9 @@ fn a_next_hop_is_the_defaults_under_its_own_keys_whatever_the_order() {
         "#,
     );
     let relay = config.settings(&hop("[relay.example.net]:25"));
-    assert_eq!((relay.trust, relay.lanes, relay.max_level), (Trust::Stream, 4, Level::Chunk));
+    assert_eq!((relay.trust, relay.lanes.as_slice(), relay.max_level), (Trust::Stream, &[4][..], Level::Chunk));
     let plain = config.settings(&hop("plain.example"));
-    assert_eq!((plain.trust, plain.lanes, plain.max_level), (Trust::Learned, 2, Level::Chunk));
+    assert_eq!((plain.trust, plain.lanes.as_slice(), plain.max_level), (Trust::Learned, &[2][..], Level::Chunk));
     assert_eq!(config.next_hops.len(), 2);
     assert_eq!(*config.defaults, *plain);
 }
@@ -115,7 +115,7 @@ fn wrong_types_are_named() {
              \"mail.example.org\", \"[192.0.2.1]\" or \"[IPv6:2001:db8::1]\", or \"\" for the host's own name",
             "f:10: defaults.ignore_extensions: \"SIZE\" is not allowed; expected an array of EHLO keywords, such as \
              [\"CHUNKING\", \"SIZE\"]",
-            "f:11: defaults.lanes: a number that large is not allowed; expected a whole number from 1 to 1000",
+            "f:11: defaults.lanes: a number that large is not allowed; expected a whole number from 1 to 1000, or one for each bin, such as \"2 1 1 1\"",
             "f:12: defaults.trust: a table is not allowed; expected \"learned\" or \"stream\"",
         ]
     );
@@ -139,7 +139,7 @@ fn bad_values_say_what_is_allowed() {
             "f:6: listen.socket_owner: \"a b\" is not allowed; expected a name or a number in quotes, such as \"postfix\", or \
              \"\" to leave it",
             "f:8: limits.message_size: 5 is not allowed; expected 0, or octets from 64K to 1T, such as 65536 or \"64K\"",
-            "f:10: defaults.lanes: -1 is not allowed; expected a whole number from 1 to 1000",
+            "f:10: defaults.lanes: -1 is not allowed; expected a whole number from 1 to 1000, or one for each bin, such as \"2 1 1 1\"",
             "f:11: defaults.rset_timeout: 0 is not allowed; expected a time from 100ms to 1d, such as 30, \"30s\" or \"5m\"",
             "f:12: defaults.source_address: \"::\" is not allowed; expected an IP address of this host, such as \
              \"192.0.2.1\", or \"\" for any",
@@ -160,7 +160,7 @@ fn bad_next_hops_are_named() {
         [
             "f:1: next_hop.\"a:0\": \"a:0\" is no next hop: the port is not 1 to 65535 (expected [host]:port, host:port, \
              [host] or domain)",
-            "f:2: next_hop.\"a:0\".lanes: 0 is not allowed; expected a whole number from 1 to 1000",
+            "f:2: next_hop.\"a:0\".lanes: 0 is not allowed; expected a whole number from 1 to 1000, or one for each bin, such as \"2 1 1 1\"",
             "f:3: next_hop.\"..\": a next hop cannot begin with a dot",
             "f:5: next_hop.\"[b]:25\": the same next hop as in line 4; case makes no difference",
             "f:6: next_hop.relay.example: unknown key; a next hop with dots stands in quotes, as in \
@@ -221,7 +221,10 @@ fn bad_routes_are_named() {
 #[test]
 fn what_is_no_toml_has_its_line_and_hides_only_what_follows() {
     let found = errors("[defaults]\nlanes = 0\ntrust = stream\nlanes2 = 1\n[listen]\nmax_clients = 0\n");
-    assert_eq!(found[0], "f:2: defaults.lanes: 0 is not allowed; expected a whole number from 1 to 1000");
+    assert_eq!(
+        found[0],
+        "f:2: defaults.lanes: 0 is not allowed; expected a whole number from 1 to 1000, or one for each bin, such as \"2 1 1 1\""
+    );
     assert!(found[1].starts_with("f:3: not TOML: "), "{}", found[1]);
     assert_eq!(found.len(), 2);
     for text in [
@@ -263,7 +266,7 @@ fn a_file_is_read_and_what_cannot_be_read_is_said() {
     assert!(error(directory.path()).contains(": cannot be read: "));
     let write = |octets: &[u8]| std::fs::write(&path, octets).expect("written");
     write(b"[defaults]\nlanes = 3\n");
-    assert_eq!(Config::load(&path).expect("a good file").defaults.lanes, 3);
+    assert_eq!(Config::load(&path).expect("a good file").defaults.lanes, [3]);
     write(b"[defaults]\nlanes = 0\n");
     assert!(error(&path).starts_with(&format!("{}:2: defaults.lanes: ", path.display())));
     write(b"[defaults]\n# caf\xe9\n");
@@ -277,7 +280,7 @@ fn a_file_is_read_and_what_cannot_be_read_is_said() {
 #[test]
 fn line_ends_of_other_systems_and_a_byte_order_mark_do_not_matter() {
     let config = parse("\u{feff}[defaults]\r\nlanes = 3\r\n");
-    assert_eq!(config.defaults.lanes, 3);
+    assert_eq!(config.defaults.lanes, [3]);
     assert!(errors("[defaults]\r\nlanes = 0\r\n")[0].starts_with("f:2: "));
 }
 
@@ -336,4 +339,25 @@ proptest! {
             prop_assert!(errors.iter().count() > 0);
         }
     }
+}
+
+#[test]
+fn keys_that_do_not_fit_together_are_named_in_their_line() {
+    assert_eq!(
+        errors("[defaults]\ntrust = \"stream\"\nlanes = \"2 1 1\"\n"),
+        ["f:3: defaults.lanes: 3 numbers for the 4 bins of sizebins; give one number, or one for each"]
+    );
+    assert_eq!(
+        errors(
+            "[defaults]\nlanes = \"2 1 1 1\"\n[next_hop.a]\nsizebins = \"64 0\"\n[next_hop.b]\norder = \"unsorted\"\n"
+        ),
+        [
+            "f:3: next_hop.a.lanes: 4 numbers for the 2 bins of sizebins; give one number, or one for each",
+            "f:5: next_hop.b.lanes: 4 numbers, but order is \"unsorted\", where all lanes are alike; give one",
+        ]
+    );
+    let config =
+        parse("[defaults]\nsizebins = \"4 64 0\"\nlanes = \"2 1 1\"\n[next_hop.a]\ndscp = \"ef 10 le\"\nlanes = 3\n");
+    let a = &config.next_hops[&"a".parse().expect("a next hop")];
+    assert_eq!((a.lanes_by_bin(), a.dscp.as_slice()), (vec![3, 3, 3], &[46, 10, 1][..]));
 }

@@ -44,12 +44,16 @@ pub struct DialOptions<'a> {
     pub exclude: &'a [SocketAddr],
     /// Gives up as soon as this is signalled. It is left so. Not a wake that new work signals too.
     pub wake: Option<&'a Wake>,
+    /// DSCP code point of the packets (RFC 2474), from the first on.
+    pub dscp: Option<u8>,
+    /// Congestion control by its name (tcp(7), TCP_CONGESTION).
+    pub congestion: Option<&'a str>,
 }
 
 impl DialOptions<'_> {
     /// A budget and nothing else.
     pub fn new(budget: Duration) -> Self {
-        DialOptions { budget, source_address: None, exclude: &[], wake: None }
+        DialOptions { budget, source_address: None, exclude: &[], wake: None, dscp: None, congestion: None }
     }
 }
 
@@ -62,6 +66,8 @@ pub struct Dialled {
     pub address: SocketAddr,
     /// How long it took, with the look-up.
     pub elapsed: Duration,
+    /// What was asked for the socket and is not to be had here, in words. It works without.
+    pub refused_options: Vec<String>,
 }
 
 /// Looks the host up and connects to one of its addresses.
@@ -103,7 +109,8 @@ pub fn dial_addresses(
         race.failed.push(Attempt { address, error: Some(error) });
         return Err(failure(target, DialErrorKind::Unreachable, race.failed));
     }
-    Ok(Dialled { stream: socket.into(), address, elapsed: begun.elapsed() })
+    let refused_options = race.refused_options;
+    Ok(Dialled { stream: socket.into(), address, elapsed: begun.elapsed(), refused_options })
 }
 
 fn failure(target: &Target<'_>, kind: DialErrorKind, attempts: Vec<Attempt>) -> DialError {

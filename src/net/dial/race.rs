@@ -7,7 +7,7 @@ use crate::net::sys::{self, Interest, Watch};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::collections::VecDeque;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -30,6 +30,8 @@ pub(super) struct Race<'a> {
     waiting: VecDeque<SocketAddr>,
     running: Vec<(Socket, SocketAddr)>,
     pub(super) failed: Vec<Attempt>,
+    /// What could not be set on a socket, once each.
+    pub(super) refused_options: Vec<String>,
 }
 
 impl<'a> Race<'a> {
@@ -37,8 +39,8 @@ impl<'a> Race<'a> {
     pub(super) fn new(addresses: Vec<SocketAddr>, options: &'a DialOptions<'a>, head_start: Duration) -> Race<'a> {
         let now = Instant::now();
         let ends = now + options.budget.min(LONGEST);
-        let (waiting, running, failed) = (addresses.into(), Vec::new(), Vec::new());
-        Race { options, head_start, ends, next_start: now, waiting, running, failed }
+        let (waiting, running, failed, refused_options) = (addresses.into(), Vec::new(), Vec::new(), Vec::new());
+        Race { options, head_start, ends, next_start: now, waiting, running, failed, refused_options }
     }
 
     /// Runs until one attempt has won or none can. The others are closed when the race is dropped.
@@ -64,7 +66,7 @@ impl<'a> Race<'a> {
     fn start_due(&mut self) {
         while self.running.is_empty() || Instant::now() >= self.next_start {
             let Some(address) = self.waiting.pop_front() else { return };
-            match begin(address, self.options.source_address) {
+            match self.begin(address) {
                 Ok(socket) => {
                     self.running.push((socket, address));
                     self.next_start = Instant::now() + self.head_start;
@@ -104,26 +106,43 @@ impl<'a> Race<'a> {
         None
     }
 
+    /// Starts one connect.
+    fn begin(&mut self, address: SocketAddr) -> io::Result<Socket> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_nonblocking(true)?;
+        self.shape(&socket, address);
+        if let Some(source) = self.options.source_address {
+            let with_source = |error: io::Error| {
+                io::Error::other(format!("cannot use the source address {source}: {}", without_number(&error)))
+            };
+            socket.bind(&SockAddr::from(SocketAddr::new(source, 0))).map_err(with_source)?;
+        }
+        match socket.connect(&SockAddr::from(address)) {
+            Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(error),
+            _ => Ok(socket),
+        }
+    }
+
+    /// Sets how the packets are to behave, from the first on. A kernel that has no such thing does not hinder the connection.
+    fn shape(&mut self, socket: &Socket, address: SocketAddr) {
+        let marked = self.options.dscp.map(|point| (mark(socket, address, point), format!("dscp {point}")));
+        let control = |name: &str| (socket.set_tcp_congestion(name.as_bytes()), format!("congestion control {name}"));
+        for (done, what) in marked.into_iter().chain(self.options.congestion.map(control)) {
+            let refused = done.err().map(|error| format!("{what} is not to be had: {}", without_number(&error)));
+            self.refused_options.extend(refused.filter(|text| !self.refused_options.contains(text)));
+        }
+    }
+
     fn give_up(&mut self, why: Lost) -> Lost {
         self.failed.extend(self.running.drain(..).map(|(_, address)| Attempt { address, error: None }));
         why
     }
 }
 
-/// Starts one connect.
-fn begin(address: SocketAddr, source: Option<IpAddr>) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_nonblocking(true)?;
-    if let Some(source) = source {
-        let with_source = |error: io::Error| {
-            io::Error::other(format!("cannot use the source address {source}: {}", without_number(&error)))
-        };
-        socket.bind(&SockAddr::from(SocketAddr::new(source, 0))).map_err(with_source)?;
-    }
-    match socket.connect(&SockAddr::from(address)) {
-        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(error),
-        _ => Ok(socket),
-    }
+/// Marks the packets with a code point: the upper six bits of the IPv4 TOS or the IPv6 traffic class.
+fn mark(socket: &Socket, address: SocketAddr, code_point: u8) -> io::Result<()> {
+    let field = u32::from(code_point) << 2;
+    if address.is_ipv4() { socket.set_tos_v4(field) } else { socket.set_tclass_v6(field) }
 }
 
 /// Whether the socket is connected now, or how it failed.

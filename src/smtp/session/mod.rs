@@ -335,6 +335,11 @@ impl Session {
         self.flights.len()
     }
 
+    /// Octets of content in them.
+    pub fn bytes_in_flight(&self) -> u64 {
+        self.bytes_in_flight
+    }
+
     /// The window's present size, for status and for the ledger.
     pub fn window(&self) -> (usize, u64) {
         (self.window.messages(), self.window.bytes())

@@ -1,0 +1,368 @@
+//! What the lanes of one channel share: the queue, the crew, what the server offers, whether it can be reached, the stop.
+//!
+//! Promises: a message that is put is taken by a lane or comes back with why, also when it is given back by a lane in the
+//! moment of a stop; while messages wait, a lane that may take them is connected, connecting, or about to be; nothing is reported,
+//! logged, started or waited for under the lock. Lock order: this one is innermost but for the wakes' descriptors.
+//!
+//! Lanes that are to be started are entered in the crew under the lock and returned to the caller, who starts them behind it
+//! ([`super::worker::start`]).
+
+mod health;
+mod offers;
+mod status;
+mod threads;
+
+use super::bins::Bins;
+use super::crew::{Backlog, Crew};
+use super::member::{Handle, Standing};
+use super::queue::{Queue, Taken};
+use super::trouble::Trouble;
+use super::{Job, Offers, Statistics, report};
+use crate::config::NextHopSettings;
+use crate::conn::{Ledger, Token, Vacancy};
+use crate::mail::{EnhancedStatus, NextHop, Outcome};
+use crate::sync::{Budget, Condvar, Mutex, RwLock};
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+/// A message that is not taken, and what to report.
+pub type Refused = (Box<Job>, Outcome);
+
+/// The shared state of one channel's lanes. Any thread.
+#[derive(Debug)]
+pub struct Site {
+    /// Where it goes.
+    pub next_hop: NextHop,
+    /// What is remembered of servers.
+    pub ledger: Arc<Ledger>,
+    /// Connections that may be open, over all next hops.
+    pub connections: Arc<Budget>,
+    /// Counts, over all next hops.
+    pub statistics: Arc<Statistics>,
+    settings: RwLock<Arc<NextHopSettings>>,
+    state: Mutex<State>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    /// There is news for those who wait for the offers, or for the lanes' end.
+    changed: Condvar,
+    stopping: AtomicBool,
+}
+
+#[derive(Debug)]
+struct State {
+    queue: Queue,
+    crew: Crew,
+    trouble: Trouble,
+    offers: Option<(Offers, Instant)>,
+    /// A door waits for the offers.
+    asked: bool,
+    ends: Option<Instant>,
+}
+
+impl Backlog for Queue {
+    fn messages(&self, bins: Range<usize>) -> usize {
+        self.len(bins)
+    }
+
+    fn octets(&self, bins: Range<usize>) -> u64 {
+        self.octets(bins)
+    }
+}
+
+impl Site {
+    /// A site that nothing is known of.
+    pub fn new(
+        next_hop: NextHop,
+        settings: Arc<NextHopSettings>,
+        ledger: Arc<Ledger>,
+        connections: Arc<Budget>,
+        statistics: Arc<Statistics>,
+    ) -> Site {
+        let state = State {
+            queue: Queue::new(Bins::of(&settings)),
+            crew: Crew::new(&settings),
+            trouble: Trouble::default(),
+            offers: None,
+            asked: false,
+            ends: None,
+        };
+        Site {
+            next_hop,
+            ledger,
+            connections,
+            statistics,
+            settings: RwLock::new(settings),
+            state: Mutex::new(state),
+            threads: Mutex::default(),
+            changed: Condvar::new(),
+            stopping: AtomicBool::new(false),
+        }
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> Arc<NextHopSettings> {
+        Arc::clone(&self.settings.read())
+    }
+
+    /// From now on these settings are in force. What waits is sorted anew; connections that are open keep what they began with, but for
+    /// the bins that they serve. Returns lanes to be started.
+    pub fn reconfigure(&self, settings: &Arc<NextHopSettings>) -> Vec<Handle> {
+        *self.settings.write() = Arc::clone(settings);
+        let mut state = self.state.lock();
+        state.crew.reform(settings);
+        state.queue.sort_anew(Bins::of(settings));
+        state.crew.tell();
+        self.staff(&mut state)
+    }
+
+    /// Queues a message and wakes the lanes. Returns lanes that the caller is to start. A message for a site that is stopping or in
+    /// trouble comes back.
+    pub fn put(&self, job: Job) -> Result<Vec<Handle>, Refused> {
+        let mut state = self.state.lock();
+        if let Some(outcome) = self.refusal(&state) {
+            return Err((Box::new(job), outcome));
+        }
+        let bin = state.queue.put(job);
+        let started = self.staff(&mut state);
+        state.crew.tell_of(bin);
+        let stranded = state.stranded();
+        drop(state);
+        self.settle_all(stranded, &no_lane());
+        Ok(started)
+    }
+
+    /// A message that this lane has not sent goes back to its place; on a site that is stopping it comes back. Returns lanes to be started.
+    pub fn give_back(&self, number: usize, job: Job) -> Result<Vec<Handle>, Refused> {
+        let mut state = self.state.lock();
+        state.release(number, job.place);
+        if let Some(outcome) = self.refusal(&state) {
+            return Err((Box::new(job), outcome));
+        }
+        let bin = state.queue.put(job);
+        state.crew.tell_of(bin);
+        Ok(self.staff(&mut state))
+    }
+
+    /// This lane is done with a message: settled, or withdrawn.
+    pub fn release(&self, number: usize, place: Option<u64>) {
+        self.state.lock().release(number, place);
+    }
+
+    fn refusal(&self, state: &State) -> Option<Outcome> {
+        let in_trouble = || state.trouble.now(Instant::now()).cloned();
+        if self.is_stopping() { Some(stopping()) } else { in_trouble() }
+    }
+
+    /// Enters the lanes that pay for what waits.
+    fn staff(&self, state: &mut State) -> Vec<Handle> {
+        let (mut entered, now) = (Vec::new(), Instant::now());
+        if self.is_stopping() || state.queue.total() == 0 {
+            return entered;
+        }
+        for bin in 0..state.queue.bins().len() {
+            let waits = state.queue.len(bin..bin + 1) > 0;
+            if waits && state.crew.wants_member(bin, &state.queue, now) {
+                entered.extend(state.crew.enter(bin, now).ok());
+            }
+        }
+        entered
+    }
+
+    /// No thread could be started for this lane. What waits when there is no other is deferred.
+    pub fn not_started(&self, number: usize) {
+        let mut state = self.state.lock();
+        state.crew.leave(number);
+        let stranded = state.stranded();
+        state.asked = state.asked && !state.crew.members().is_empty();
+        drop(state);
+        self.changed.notify_all();
+        self.settle_all(stranded, &no_lane());
+    }
+
+    /// The next message that this lane may take and has room for, and lanes to be started for others. Messages that nobody waits for any
+    /// more are disposed of on the way.
+    pub fn take(&self, number: usize, vacancy: Vacancy<'_>) -> (Option<Job>, Vec<Handle>) {
+        loop {
+            let mut state = self.state.lock();
+            let Some(job) = state.take(number, vacancy) else { return (None, self.staff(&mut state)) };
+            let withdrawn = job.token.is_cancelled();
+            if !withdrawn {
+                state.carry(number, &job);
+                return (Some(job), self.staff(&mut state));
+            }
+            drop(state);
+            report::withdraw(job);
+        }
+    }
+
+    /// Disposes of all messages that wait and that nobody waits for any more, which gives their room back.
+    pub fn dispose_of_withdrawn(&self) {
+        let gone = self.state.lock().queue.take_withdrawn();
+        gone.into_iter().for_each(report::withdraw);
+    }
+
+    /// Messages that wait for lanes such as this one.
+    pub fn waiting(&self, number: usize) -> usize {
+        let state = self.state.lock();
+        state.queue.len(state.crew.own_bins(number))
+    }
+
+    /// Whether this lane is to hold large content back, because smaller messages are on their way over others.
+    pub fn must_yield(&self, number: usize) -> bool {
+        let state = self.state.lock();
+        state.crew.must_yield(number, &state.queue, Instant::now())
+    }
+
+    /// The DSCP code point for this lane's packets.
+    pub fn dscp(&self, number: usize) -> Option<u8> {
+        let bin = self.state.lock().crew.own_bins(number).start;
+        self.settings().dscp_of(bin)
+    }
+
+    /// Whether this lane may have to yield at all.
+    pub fn may_yield(&self, number: usize) -> bool {
+        self.state.lock().crew.own_bins(number).start > 0
+    }
+
+    /// Whether this lane is to end what it carries and to take nothing more: the site is stopping, or the lane is left over.
+    pub fn is_dismissed(&self, number: usize) -> bool {
+        self.is_stopping() || self.state.lock().crew.member(number).is_none_or(|member| member.group.is_none())
+    }
+
+    /// A lane without a connection asks whether it should make one. If so it counts as connecting from now on, until
+    /// [`Site::connected`] or [`Site::step_down`].
+    pub fn claim(&self, number: usize) -> bool {
+        let mut state = self.state.lock();
+        let wanted = !self.is_stopping() && state.wants_connection(number);
+        if wanted {
+            state.crew.stand(number, Standing::Connecting, Instant::now());
+        }
+        wanted
+    }
+
+    /// When a lane that rests should ask again although nobody has told it anything, if its patience reaches so far.
+    pub fn ask_again_at(&self, patience: Instant) -> Instant {
+        let state = self.state.lock();
+        let again = state.crew.probe_at().filter(|at| state.queue.total() > 0 && *at > Instant::now());
+        again.map_or(patience, |at| at.min(patience))
+    }
+
+    /// The lane with this number ends, unless work has come in the meantime (then `false`: it must go on).
+    pub fn leave(&self, number: usize) -> bool {
+        let mut state = self.state.lock();
+        if state.is_needed(number) && !self.is_stopping() {
+            return false;
+        }
+        state.crew.leave(number);
+        state.crew.tell();
+        drop(state);
+        self.changed.notify_all();
+        true
+    }
+
+    /// Lanes running.
+    pub fn lanes(&self) -> usize {
+        self.state.lock().crew.members().len()
+    }
+
+    /// No new work; what is on the wire ends by `ends`; what waits is deferred. A second stop can only hasten the end.
+    pub fn stop(&self, ends: Instant) {
+        let mut state = self.state.lock();
+        self.stopping.store(true, Ordering::Release);
+        state.ends = Some(state.ends.map_or(ends, |earlier| earlier.min(ends)));
+        let waiting = state.queue.take_all();
+        state.crew.halt();
+        drop(state);
+        self.changed.notify_all();
+        self.settle_all(waiting, &stopping());
+    }
+
+    /// Whether the site is stopping.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// When what is on the wire must have ended.
+    pub fn must_end_by(&self) -> Option<Instant> {
+        if self.is_stopping() { self.state.lock().ends } else { None }
+    }
+
+    /// Reports every recipient that is left with this outcome.
+    fn settle_all(&self, jobs: Vec<Job>, outcome: &Outcome) {
+        jobs.into_iter().for_each(|job| self.settle_unsent(job, outcome));
+    }
+
+    /// Reports a message that is not to be tried (again) with this outcome for the recipients that are left.
+    pub fn settle_unsent(&self, mut job: Job, outcome: &Outcome) {
+        job.give_up(outcome);
+        report::settle(job, None, &self.statistics);
+    }
+}
+
+impl State {
+    /// The next message for this lane: of its own bins, or, when it has nothing else to do, of smaller ones.
+    fn take(&mut self, number: usize, vacancy: Vacancy<'_>) -> Option<Job> {
+        let (own, help) = (self.crew.own_bins(number), self.crew.bins_to_help(number, &self.queue));
+        let taken = match self.queue.take(own, vacancy) {
+            Taken::Nothing if !help.is_empty() => self.queue.take(help, vacancy),
+            taken => taken,
+        };
+        let no_room = matches!(taken, Taken::NoRoom);
+        if let Some(member) = self.crew.member_mut(number) {
+            let was_full = std::mem::replace(&mut member.is_full, no_room);
+            // Lanes that rest may find that it is now worth while to connect.
+            if no_room && !was_full {
+                self.crew.tell_resting();
+            }
+        }
+        match taken {
+            Taken::Job(job) => Some(*job),
+            Taken::NoRoom | Taken::Nothing => None,
+        }
+    }
+
+    fn carry(&mut self, number: usize, job: &Job) {
+        let (place, size) = (job.place.unwrap_or_default(), job.size());
+        self.crew.carry(number, place, size, Instant::now());
+    }
+
+    /// A lane is done with a message. Lanes that yield to it are told when it was the last.
+    fn release(&mut self, number: usize, place: Option<u64>) {
+        if let Some(place) = place {
+            self.crew.release(number, place);
+        }
+    }
+
+    /// What waits although there is nobody to take it.
+    fn stranded(&mut self) -> Vec<Job> {
+        if self.crew.members().is_empty() { self.queue.take_all() } else { Vec::new() }
+    }
+
+    fn has_work(&self) -> bool {
+        self.queue.total() > 0 || self.asked
+    }
+
+    fn wants_connection(&self, number: usize) -> bool {
+        let now = Instant::now();
+        let usable = self.trouble.now(now).is_none();
+        let doubtful = self.trouble.is_known();
+        self.has_work() && usable && self.crew.wants_connection(number, &self.queue, self.asked, doubtful, now)
+    }
+
+    /// Whether this lane has to stay: to connect, or as the only one of its bins while messages for them wait.
+    fn is_needed(&self, number: usize) -> bool {
+        let last = self.crew.members().len() == 1 && self.has_work();
+        let waits = self.queue.len(self.crew.own_bins(number)) > 0;
+        last || (waits && self.crew.is_only_of_its_group(number)) || self.wants_connection(number)
+    }
+}
+
+fn stopping() -> Outcome {
+    Outcome::deferred(EnhancedStatus::new(4, 3, 2), "pipelane is stopping")
+}
+
+fn no_lane() -> Outcome {
+    Outcome::deferred(EnhancedStatus::new(4, 3, 2), "no thread or descriptor is left for a connection")
+}
