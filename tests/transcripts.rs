@@ -30,7 +30,7 @@
 //! All messages are submitted before the server greets, in the order in which they stand. Every recipient must have a
 //! result, and the client must make no connection more than there are.
 
-use pipelane::config::{Config, NextHopSettings, keys};
+use pipelane::config::{Config, NextHopSettings, Order, keys};
 use pipelane::engine::Engine;
 use pipelane::lane::{Inbox, Ticket};
 use pipelane::mail::{Address, Content, Envelope, Message, Outcome, Parameter, Recipient, Return, Verdict};
@@ -76,6 +76,8 @@ fn parse(path: &Path) -> Transcript {
     let text = fs::read_to_string(path).expect("a readable transcript");
     let mut transcript = Transcript::default();
     transcript.settings.helo_name = Some("client.test".into());
+    // One connection after another, unless a dialogue says otherwise.
+    transcript.settings.order = Order::Unsorted;
     for (number, line) in text.lines().enumerate().map(|(n, line)| (n + 1, line)) {
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         let at = || format!("{}:{number}: {line}", path.display());

@@ -208,7 +208,7 @@ impl<T: Token> Connection<T> {
     }
 
     /// Carries messages until the connection ends. Every delivery taken has then been given back.
-    pub fn run<F: Feed<Token = T>>(&mut self, feed: &mut F) -> CloseReason {
+    pub fn run<F: Feed<Token = T> + ?Sized>(&mut self, feed: &mut F) -> CloseReason {
         feed.offered(self.session.offered(), &self.server);
         loop {
             self.take_work(feed);
@@ -230,7 +230,7 @@ impl<T: Token> Connection<T> {
     }
 
     /// Writes all that there is, or, while smaller messages are on their way elsewhere, a piece now and then.
-    fn write<F: Feed<Token = T>>(&mut self, feed: &F) {
+    fn write<F: Feed<Token = T> + ?Sized>(&mut self, feed: &F) {
         let grant = self.yielding.grant(feed.must_yield(), self.line.traffic(), Instant::now());
         self.opener.gauge.set_yielding(self.yielding.is_active());
         match grant {
@@ -240,7 +240,7 @@ impl<T: Token> Connection<T> {
         }
     }
 
-    fn take_work<F: Feed<Token = T>>(&mut self, feed: &mut F) {
+    fn take_work<F: Feed<Token = T> + ?Sized>(&mut self, feed: &mut F) {
         self.session.set_backlog(feed.waiting() + self.aboard.unfinished());
         while let Some((berth, size)) = self.aboard.first_unfinished() {
             if !self.session.has_room(size) {
@@ -261,7 +261,7 @@ impl<T: Token> Connection<T> {
         }
     }
 
-    fn board<F: Feed<Token = T>>(&mut self, mut delivery: Delivery<T>, feed: &mut F) {
+    fn board<F: Feed<Token = T> + ?Sized>(&mut self, mut delivery: Delivery<T>, feed: &mut F) {
         let offered = self.session.offered();
         if let Err(unfit) = command::fits(&delivery.envelope, delivery.content.as_ref(), offered) {
             delivery.give_up(&policy::unfit(unfit));
@@ -320,7 +320,7 @@ impl<T: Token> Connection<T> {
     }
 
     /// Tells the floor above what has happened; whether anything had.
-    fn pass_on_events<F: Feed<Token = T>>(&mut self, feed: &mut F) -> bool {
+    fn pass_on_events<F: Feed<Token = T> + ?Sized>(&mut self, feed: &mut F) -> bool {
         let mut any = false;
         while let Some(event) = self.session.next_event() {
             any = true;
@@ -344,7 +344,7 @@ impl<T: Token> Connection<T> {
         }
     }
 
-    fn ended<F: Feed<Token = T>>(&mut self, id: TransactionId, level: Level, end: End, feed: &mut F) {
+    fn ended<F: Feed<Token = T> + ?Sized>(&mut self, id: TransactionId, level: Level, end: End, feed: &mut F) {
         if matches!(end, End::Answered(_)) {
             self.answered += 1;
             let size = self.aboard.delivery(id).map_or(0, Delivery::size);
@@ -358,7 +358,7 @@ impl<T: Token> Connection<T> {
         }
     }
 
-    fn give_back<F: Feed<Token = T>>(&self, leaving: Leaving<T>, feed: &mut F) {
+    fn give_back<F: Feed<Token = T> + ?Sized>(&self, leaving: Leaving<T>, feed: &mut F) {
         match leaving {
             Leaving::Settled(delivery, level) => feed.settled(delivery, &self.server, level),
             Leaving::Unsent(delivery, level, retry) => feed.unsent(delivery, &self.server, level, retry),
@@ -366,7 +366,7 @@ impl<T: Token> Connection<T> {
     }
 
     /// The session is over: give back what is still aboard, and remember.
-    fn finish<F: Feed<Token = T>>(&mut self, feed: &mut F) -> CloseReason {
+    fn finish<F: Feed<Token = T> + ?Sized>(&mut self, feed: &mut F) -> CloseReason {
         let leaving = self.aboard.disembark();
         leaving.into_iter().for_each(|one| self.give_back(one, feed));
         self.opener.ledger.set_window(&self.key, self.session.window().0, Instant::now());

@@ -27,6 +27,7 @@ impl Channel {
             Arc::clone(&engine.ledger),
             Arc::clone(&engine.connections),
             Arc::clone(&engine.statistics),
+            Arc::clone(&engine.connector),
         );
         Channel {
             messages: Budget::new(settings.max_messages),

@@ -8,7 +8,7 @@ pub mod status;
 
 use crate::config::Config;
 use crate::conn::Ledger;
-use crate::lane::{Obligation, Statistics, Ticket};
+use crate::lane::{Connector, Dialler, Obligation, Statistics, Ticket};
 use crate::mail::{Message, NextHop, Outcome};
 use crate::sync::{Budget, Mutex, Permit, RwLock, after};
 use channel::Channel;
@@ -37,6 +37,7 @@ pub struct Engine {
     channels: Mutex<HashMap<NextHop, Arc<Channel>>>,
     ledger: Arc<Ledger>,
     statistics: Arc<Statistics>,
+    connector: Arc<dyn Connector>,
     connections: Arc<Budget>,
     messages: Arc<Budget>,
     bytes: Arc<Budget>,
@@ -46,6 +47,11 @@ pub struct Engine {
 impl Engine {
     /// An engine with this configuration. No thread or connection is made before there is work.
     pub fn new(config: Arc<Config>) -> Arc<Engine> {
+        Engine::with_connector(config, Arc::new(Dialler))
+    }
+
+    /// The same, with another way to come to connections.
+    pub fn with_connector(config: Arc<Config>, connector: Arc<dyn Connector>) -> Arc<Engine> {
         let limits = &config.limits;
         Arc::new(Engine {
             connections: Budget::new(limits.connections),
@@ -56,6 +62,7 @@ impl Engine {
             channels: Mutex::default(),
             ledger: Arc::default(),
             statistics: Arc::default(),
+            connector,
             draining: AtomicBool::new(false),
         })
     }

@@ -4,6 +4,7 @@
 //! once ([`worker`]). How many lanes there are, and for which sizes, is [`crew`]'s account, whether the site can be used `trouble`'s. The duty to report travels with the message as a [`Ticket`] and ends in [`report`], or by being dropped.
 
 pub mod bins;
+pub mod carrier;
 pub mod crew;
 pub mod member;
 pub mod obligation;
@@ -17,6 +18,7 @@ pub mod ticket;
 mod trouble;
 pub mod worker;
 
+pub use carrier::{Carrier, Connector, Dialler};
 pub use obligation::Obligation;
 pub use offers::Offers;
 pub use site::Site;

@@ -7,13 +7,12 @@ use super::member::Handle;
 use super::report::{self, Route};
 use super::{Job, Obligation, Site};
 use crate::config::Level;
-use crate::conn::{Connection, Feed, Manners, Opener, Retry, Token, Vacancy, policy};
+use crate::conn::{Feed, Manners, Opener, Retry, Token, Vacancy, policy};
 use crate::mail::Outcome;
 use crate::net::{Interest, Watch, poll};
 use crate::smtp::{Cause, CloseReason, Extensions};
 use crate::sync::{Permit, after};
 use log::{error, warn};
-use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -93,7 +92,7 @@ impl Lane {
     fn serve(&mut self) {
         let Some(_permit) = self.wait_for_permit() else { return };
         self.prepare();
-        let mut connection = match self.connect() {
+        let mut connection = match self.site.connector.connect(&self.opener, &|| self.site.is_stopping()) {
             Ok(connection) => connection,
             Err(_) if self.site.is_stopping() => return,
             Err(outcome) => {
@@ -140,14 +139,6 @@ impl Lane {
             }
         }
         None
-    }
-
-    /// Tries the addresses of the next hop until one gives a session.
-    fn connect(&self) -> Result<Connection<Obligation>, Outcome> {
-        // Nothing is on the wire yet: a stop ends the attempt at once.
-        let must_end_by = || self.site.is_stopping().then(Instant::now);
-        let open = |refused: &[SocketAddr]| Connection::open(&self.opener, refused, &must_end_by);
-        Opener::in_turn(open, || self.site.is_stopping())
     }
 
     /// A server that ends one connection after another without answering a message is as good as down.

@@ -1,7 +1,7 @@
 //! Many threads, many messages, several next hops: each message exactly once.
 
 use crate::place::*;
-use pipelane::config::{Limits, NextHopSettings, Order};
+use pipelane::config::{Limits, NextHopSettings};
 use pipelane::sink::Sink;
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ const HOPS: usize = 5;
 fn a_hundred_threads_and_five_next_hops_deliver_each_message_exactly_once() {
     let sinks: Vec<Sink> = (0..HOPS).map(|_| sink()).collect();
     let hops: Vec<_> = sinks.iter().map(|sink| hop(sink.address())).collect();
-    let settings = NextHopSettings { order: Order::Unsorted, lanes: vec![3], max_messages: 150, ..settings() };
+    let settings = NextHopSettings { lanes: vec![3], max_messages: 150, ..settings() };
     let engine = engine_with(settings, Limits { connections: 8, messages: 500, ..Limits::default() });
     std::thread::scope(|scope| {
         for thread in 0..THREADS {

@@ -2,7 +2,7 @@
 
 use crate::host::{Host, yes};
 use crate::place::*;
-use pipelane::config::{Limits, NextHopSettings, Order, Timeouts};
+use pipelane::config::{Limits, NextHopSettings, Timeouts};
 use pipelane::mail::Verdict;
 use pipelane::sink::SinkOptions;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,7 +10,7 @@ use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 fn four() -> NextHopSettings {
-    NextHopSettings { order: Order::Unsorted, lanes: vec![4], ..lockstep() }
+    NextHopSettings { lanes: vec![4], ..lockstep() }
 }
 
 fn slow() -> SinkOptions {
@@ -119,7 +119,7 @@ fn a_lane_that_ends_and_a_message_that_comes_do_not_miss_each_other() {
     let sink = sink();
     // Lanes end after a moment, so that messages come just then.
     let timeouts = Timeouts { idle: Duration::from_millis(2), ..Timeouts::default() };
-    let engine = engine(NextHopSettings { timeouts, order: Order::Unsorted, lanes: vec![2], ..settings() });
+    let engine = engine(NextHopSettings { timeouts, lanes: vec![2], ..settings() });
     let hop = hop(sink.address());
     let start = Barrier::new(4);
     std::thread::scope(|scope| {

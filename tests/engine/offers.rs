@@ -2,7 +2,7 @@
 
 use crate::host::{Host, yes};
 use crate::place::*;
-use pipelane::config::{NextHopSettings, Order};
+use pipelane::config::NextHopSettings;
 use std::sync::Mutex;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
@@ -30,7 +30,7 @@ fn several_doors_wait_for_one_connection() {
         peer.greet(&["8BITMIME", "SIZE 1000000"]);
         peer.serve(yes);
     });
-    let engine = engine(NextHopSettings { order: Order::Unsorted, lanes: vec![4], ..settings() });
+    let engine = engine(NextHopSettings { lanes: vec![4], ..settings() });
     let hop = hop(host.address);
     std::thread::scope(|scope| {
         let doors: Vec<_> = (0..10).map(|_| scope.spawn(|| engine.offers(&hop, LONG))).collect();

@@ -1,6 +1,6 @@
 //! What the tests share: an engine, messages, reports, and a log that can be read and made to panic.
 
-use pipelane::config::{Config, Level, Limits, NextHopSettings, Timeouts, Trust};
+use pipelane::config::{Config, Level, Limits, NextHopSettings, Order, Timeouts, Trust};
 use pipelane::engine::Engine;
 use pipelane::lane::{Inbox, Ticket};
 use pipelane::mail::{Address, Content, Envelope, Message, NextHop, Report, Verdict};
@@ -23,10 +23,15 @@ pub fn engine_with(settings: NextHopSettings, limits: Limits) -> Arc<Engine> {
     Engine::new(Arc::new(Config { defaults: Arc::new(settings), limits, ..Config::default() }))
 }
 
-/// Connections without work end at once, so that tests do.
+/// Connections without work end at once, so that tests do. One queue and one lane; a test of lanes says otherwise.
 pub fn settings() -> NextHopSettings {
     let timeouts = Timeouts { idle: Duration::from_millis(100), ..Timeouts::default() };
-    NextHopSettings { timeouts, helo_name: Some("client.test".into()), ..NextHopSettings::default() }
+    NextHopSettings {
+        order: Order::Unsorted,
+        timeouts,
+        helo_name: Some("client.test".into()),
+        ..NextHopSettings::default()
+    }
 }
 
 /// One command and one reply at a time, so that a test knows what is on the wire.

@@ -2,7 +2,7 @@
 
 use crate::host::{Host, black_hole, refusing, yes};
 use crate::place::*;
-use pipelane::config::{Limits, NextHopSettings, Order, Timeouts};
+use pipelane::config::{Limits, NextHopSettings, Timeouts};
 use pipelane::lane::{Inbox, Ticket};
 use pipelane::mail::{Address, Content, Envelope, Message, Verdict};
 use pipelane::sink::SinkOptions;
@@ -70,7 +70,7 @@ fn an_engine_that_is_dropped_drains() {
 #[test]
 fn submitting_while_and_after_it_drains_is_reported_too() {
     let sink = sink();
-    let engine = engine(NextHopSettings { order: Order::Unsorted, lanes: vec![3], ..settings() });
+    let engine = engine(NextHopSettings { lanes: vec![3], ..settings() });
     let hop = hop(sink.address());
     let go_on = Arc::new(AtomicBool::new(true));
     let submitters: Vec<_> = (0..4)

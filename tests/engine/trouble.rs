@@ -2,7 +2,7 @@
 
 use crate::host::{Host, yes};
 use crate::place::*;
-use pipelane::config::{NextHopSettings, Order};
+use pipelane::config::NextHopSettings;
 use pipelane::mail::Verdict;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,7 +29,7 @@ fn sick() -> (Host, Arc<AtomicBool>) {
 #[test]
 fn what_waits_and_what_comes_is_deferred_at_once_and_other_next_hops_are_not_disturbed() {
     let ((host, _well), sink) = (sick(), sink());
-    let engine = engine(NextHopSettings { order: Order::Unsorted, lanes: vec![4], ..settings() });
+    let engine = engine(NextHopSettings { lanes: vec![4], ..settings() });
     let (dead, alive) = (hop(host.address), hop(sink.address()));
     let waiting = submit_many(&engine, &dead, "w", 30);
     let fine = submit_many(&engine, &alive, "f", 30);
@@ -49,7 +49,7 @@ fn what_waits_and_what_comes_is_deferred_at_once_and_other_next_hops_are_not_dis
 #[test]
 fn after_the_pause_one_attempt_is_made_and_a_success_clears_all() {
     let (host, well) = sick();
-    let engine = engine(NextHopSettings { order: Order::Unsorted, lanes: vec![4], ..settings() });
+    let engine = engine(NextHopSettings { lanes: vec![4], ..settings() });
     let hop = hop(host.address);
     submit_many(&engine, &hop, "first", 1).iter().for_each(|inbox| assert_eq!(verdict(inbox), Verdict::Deferred));
     assert_eq!(host.connections(), 1);

@@ -17,7 +17,7 @@ use super::crew::{Backlog, Crew};
 use super::member::{Handle, Standing};
 use super::queue::{Queue, Taken};
 use super::trouble::Trouble;
-use super::{Job, Offers, Statistics, report};
+use super::{Connector, Job, Offers, Statistics, report};
 use crate::config::NextHopSettings;
 use crate::conn::{Ledger, Token, Vacancy};
 use crate::mail::{EnhancedStatus, NextHop, Outcome};
@@ -42,6 +42,8 @@ pub struct Site {
     pub connections: Arc<Budget>,
     /// Counts, over all next hops.
     pub statistics: Arc<Statistics>,
+    /// How its lanes come to connections.
+    pub connector: Arc<dyn Connector>,
     settings: RwLock<Arc<NextHopSettings>>,
     state: Mutex<State>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -79,6 +81,7 @@ impl Site {
         ledger: Arc<Ledger>,
         connections: Arc<Budget>,
         statistics: Arc<Statistics>,
+        connector: Arc<dyn Connector>,
     ) -> Site {
         let state = State {
             queue: Queue::new(Bins::of(&settings)),
@@ -93,6 +96,7 @@ impl Site {
             ledger,
             connections,
             statistics,
+            connector,
             settings: RwLock::new(settings),
             state: Mutex::new(state),
             threads: Mutex::default(),
