@@ -8,7 +8,6 @@ use super::report::{self, Route};
 use super::{Job, Obligation, Site};
 use crate::config::Level;
 use crate::conn::{Feed, Manners, Opener, Retry, Token, Vacancy, policy};
-use crate::mail::Outcome;
 use crate::net::{Interest, Watch, poll};
 use crate::smtp::{Cause, CloseReason, Extensions};
 use crate::sync::{Permit, after};
