@@ -151,7 +151,7 @@ pub struct NextHopSettings {
     pub trust: Trust,
     /// Transactions sent and not yet answered on one connection, at the most.
     pub window_messages: usize,
-    /// Content octets sent and not yet answered on one connection, at the most (one larger message goes alone).
+    /// Content octets sent whole and not yet answered on one connection, at the most (one larger message is not held).
     pub window_bytes: u64,
     /// Messages held for this next hop at the most; doors wait beyond it.
     pub max_messages: u64,

@@ -94,10 +94,9 @@ impl<T: Token> Aboard<T> {
         berth
     }
 
-    /// The oldest message with recipients left, and its size.
-    pub fn first_unfinished(&self) -> Option<(u64, u64)> {
-        let berth = *self.unfinished.first()?;
-        Some((berth, self.passengers.get(&berth).map_or(0, |passenger| passenger.delivery.size())))
+    /// The oldest message with recipients left.
+    pub fn first_unfinished(&self) -> Option<u64> {
+        self.unfinished.first().copied()
     }
 
     /// Messages with recipients left.

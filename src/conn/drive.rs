@@ -242,8 +242,8 @@ impl<T: Token> Connection<T> {
 
     fn take_work<F: Feed<Token = T> + ?Sized>(&mut self, feed: &mut F) {
         self.session.set_backlog(feed.waiting() + self.aboard.unfinished());
-        while let Some((berth, size)) = self.aboard.first_unfinished() {
-            if !self.session.has_room(size) {
+        while let Some(berth) = self.aboard.first_unfinished() {
+            if !self.session.has_room() {
                 return;
             }
             self.begin(berth);
@@ -251,7 +251,7 @@ impl<T: Token> Connection<T> {
         while !feed.is_stopping() && !self.session.is_retired() && !self.aboard.wants_to_be_alone() {
             let session = &self.session;
             let vacancy = Vacancy {
-                fits: &|size| session.has_room(size),
+                fits: &|_| session.has_room(),
                 is_empty: session.in_flight() == 0,
                 is_proven: self.answered > 0,
             };

@@ -109,7 +109,7 @@ mod tests {
         let (mut window, mut pace, mut half) = (Window::new(bounds, START), Pace::default(), now);
         let (mut next, mut in_flight) = (0, VecDeque::new());
         for answered in 0..messages {
-            while next < messages && window.has_room(in_flight.len(), BYTES * in_flight.len() as u64, BYTES) {
+            while next < messages && window.has_room(in_flight.len(), BYTES * in_flight.len() as u64) {
                 pace.begun(next, in_flight.len(), now);
                 pace.sent_whole(next, now);
                 in_flight.push_back((next, server.replies_at(now)));

@@ -1,7 +1,7 @@
-//! The window: how many transactions, and how many octets of content, may be on their way unanswered.
+//! The window: how many transactions, and how many octets of content, may be sent whole and unanswered.
 //!
 //! What is in the window is what can come to be in doubt when the connection dies, so it is no deeper than speed
-//! needs. It starts small and is set, after each flight, to **twice what the pipe was seen to hold** (rate of
+//! needs. The message behind it may be on its way already, but for its end. It starts small and is set, after each flight, to **twice what the pipe was seen to hold** (rate of
 //! answered work times the shortest round trip). While the window itself is what holds the rate down, this doubles it; once
 //! the line or the server does, it stays at twice the pipe. An anomaly halves it. It never passes its bounds.
 //!
@@ -52,9 +52,16 @@ impl Window {
         Window { bounds, messages, bytes: share.clamp(bounds.bytes.min(64 * 1024), bounds.bytes), shortest: None }
     }
 
-    /// Whether a further transaction of `size` octets fits behind what is in flight.
-    pub fn has_room(&self, in_flight: usize, bytes_in_flight: u64, size: u64) -> bool {
-        in_flight == 0 || (in_flight < self.messages && bytes_in_flight.saturating_add(size) <= self.bytes)
+    /// Whether a further transaction may begin behind what is in flight. With its octets they may be too many: then its end waits,
+    /// as [`Window::holds`] tells.
+    pub fn has_room(&self, in_flight: usize, bytes_in_flight: u64) -> bool {
+        in_flight == 0 || (in_flight < self.messages && bytes_in_flight < self.bytes)
+    }
+
+    /// Whether so many octets may be on their way to their last: what is sent whole and not answered can come to be in doubt. A message
+    /// that is not sent whole cannot, so its beginning may keep the line busy while those before it are answered.
+    pub fn holds(&self, in_flight: usize, bytes_in_flight: u64) -> bool {
+        in_flight <= 1 || bytes_in_flight <= self.bytes
     }
 
     /// Transactions that it holds now.
@@ -126,14 +133,15 @@ mod tests {
             window.halve();
         }
         assert_eq!(window.messages(), 1);
-        assert!(window.has_room(0, 0, 50 << 20), "one message of any size goes alone");
-        assert!(!window.has_room(1, 0, 1));
+        assert!(window.has_room(0, 0) && window.holds(1, 50 << 20), "one message of any size goes alone");
+        assert!(!window.has_room(1, 0));
     }
 
     #[test]
     fn octets_bound_it_too() {
         let window = Window::new(BOUNDS, 64);
-        assert!(window.has_room(1, 1 << 19, 1 << 19));
-        assert!(!window.has_room(1, 1 << 20, 1));
+        assert!(window.has_room(1, (1 << 20) - 1), "one may begin while those before it are within the bound");
+        assert!(!window.has_room(2, 1 << 20));
+        assert!(window.holds(2, 1 << 20) && !window.holds(2, (1 << 20) + 1), "and its end waits when it passes it");
     }
 }

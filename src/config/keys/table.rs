@@ -187,7 +187,9 @@ pub static KEYS: &[Key] = &[
         "window_bytes",
         "1M",
         Octets(bounds(4 * K, G), |s, n| s.window_bytes = n),
-        "Octets of content sent and not yet answered on one connection, at the most. A single larger message goes alone.",
+        "Octets of content in messages sent whole and not yet answered on one connection, at the most: what can come to be in \
+         doubt. The end of a message that would pass it waits for the replies to those before it; a single larger message \
+         is not held.",
     ),
     hop(
         "max_messages",

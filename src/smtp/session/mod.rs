@@ -270,21 +270,20 @@ impl Session {
         self.backlog = waiting;
     }
 
-    /// Whether a transaction with so much content, begun now, would go on the wire at once.
-    pub fn has_room(&self, size: u64) -> bool {
+    /// Whether a transaction begun now would go on the wire at once.
+    pub fn has_room(&self) -> bool {
         let open = self.state == State::Ready && self.closing.is_none() && self.retired.is_none();
         let proving = self.owed.back() == Some(&Owed::ProofReset);
-        open && !proving && self.flights.back().is_none_or(Flying::is_fully_generated) && self.level_has_room(size)
+        open && !proving && self.flights.back().is_none_or(Flying::is_fully_generated) && self.level_has_room()
     }
 
-    fn level_has_room(&self, size: u64) -> bool {
+    fn level_has_room(&self) -> bool {
         let in_flight = self.flights.len();
         match self.level() {
             Level::Lockstep | Level::Envelope | Level::Chunk => in_flight == 0,
             Level::Overlap => in_flight <= 1 && self.owed.len() <= 1,
             Level::Stream => {
-                in_flight < self.tally.allowed_in_flight()
-                    && self.window.has_room(in_flight, self.bytes_in_flight, size)
+                in_flight < self.tally.allowed_in_flight() && self.window.has_room(in_flight, self.bytes_in_flight)
             }
         }
     }

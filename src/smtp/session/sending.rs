@@ -86,8 +86,11 @@ impl Session {
         let flight = self.flights.back()?;
         match flight.step {
             Step::Content { sent, chunk_end } if flight.given_up.is_none() => {
-                let left = usize::try_from(chunk_end - sent).unwrap_or(usize::MAX);
-                Some(Want::Content { id: flight.id, offset: sent, max: left.min(PIECE) })
+                // The last octet of a message that is too much for the window waits until those before it are answered.
+                let waits =
+                    chunk_end == flight.what.size() && !self.window.holds(self.flights.len(), self.bytes_in_flight);
+                let left = usize::try_from(chunk_end - sent - u64::from(waits)).unwrap_or(usize::MAX);
+                (left > 0).then_some(Want::Content { id: flight.id, offset: sent, max: left.min(PIECE) })
             }
             _ => None,
         }

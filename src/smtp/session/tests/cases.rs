@@ -27,7 +27,7 @@ fn transaction(plan: &Plan) -> Transaction {
 }
 
 fn begin(session: &mut Session, plan: &Plan) -> TransactionId {
-    assert!(session.has_room(0));
+    assert!(session.has_room());
     session.begin(transaction(plan))
 }
 
@@ -192,7 +192,7 @@ fn the_tail_that_carries_the_proof_is_small_and_written_by_itself() {
     let tail = String::from_utf8_lossy(session.output()).into_owned();
     assert!(tail.ends_with("\r\n.\r\nRSET\r\n") && tail.len() < 600, "{} octets", tail.len());
     session.wrote(tail.len());
-    assert!(!session.has_room(0), "nothing follows a proof that is not in");
+    assert!(!session.has_room(), "nothing follows a proof that is not in");
     session.input(b"250 queued\r\n");
     assert_eq!(session.stage(), Some(Stage::Proof));
     session.timed_out();

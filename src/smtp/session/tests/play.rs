@@ -127,7 +127,7 @@ impl Player<'_> {
         while let Some(plan) = self.plans.get(self.begun.len()) {
             self.session.set_backlog(self.plans.len() - self.begun.len());
             let transaction = world::transaction(self.begun.len(), plan, self.contents[self.begun.len()].as_deref());
-            if self.session.is_retired() || !self.session.has_room(transaction.size()) {
+            if self.session.is_retired() || !self.session.has_room() {
                 return;
             }
             self.outcome.levels.push(self.session.level());

@@ -120,7 +120,7 @@ proptest! {
         session.input(b"250-x\r\n250-PIPELINING\r\n250 CHUNKING\r\n");
         let (mut begun, mut ended) = (0, 0);
         for piece in &nonsense {
-            if begun < plans.len() && session.has_room(100) && !session.is_retired() {
+            if begun < plans.len() && session.has_room() && !session.is_retired() {
                 session.begin(super::world::transaction(begun, &plans[begun], plans[begun].size.map(|_| &b"x\r\n"[..])));
                 begun += 1;
             }
