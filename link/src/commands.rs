@@ -4,7 +4,7 @@
 //! of both groups: SIGTERM, and SIGKILL for what is there after [`GRACE`]. A signal to us ends the near command in the same way.
 //! Neither reads from a terminal, which a group in the background could not.
 
-use pipelane_link::{Link, Namespace, signal_group};
+use pipelane_link::{Link, Namespace, adopt_orphans, reap_group, signal_group};
 use signal_hook::consts::{SIGINT, SIGKILL, SIGTERM};
 use std::io::{self, IsTerminal};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -20,6 +20,7 @@ const GLANCE: Duration = Duration::from_millis(10);
 
 /// Runs them. The near command's status as a shell tells it.
 pub(crate) fn run(link: &Link, near: &str, far: Option<&str>) -> io::Result<u8> {
+    adopt_orphans()?;
     let asked_to_end = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         signal_hook::flag::register(signal, Arc::clone(&asked_to_end))?;
@@ -61,36 +62,33 @@ impl Group {
 
     /// How the command ended, once.
     fn news(&mut self) -> io::Result<Option<ExitStatus>> {
-        if self.is_told {
-            return Ok(None);
-        }
         let status = self.leader.try_wait()?;
-        self.is_told = status.is_some();
-        Ok(status)
+        self.is_ended = self.is_ended || status.is_some() && self.is_gone();
+        Ok(status.filter(|_| !std::mem::replace(&mut self.is_told, true)))
+    }
+
+    /// Whether nobody is left, the command itself having ended.
+    fn is_gone(&self) -> bool {
+        reap_group(self.leader.id());
+        signal_group(self.leader.id(), 0).is_err()
     }
 
     /// Ends all of it, and tells how the command ended.
     fn end(&mut self) -> io::Result<ExitStatus> {
         self.is_ended = true;
-        let mut signal = SIGTERM;
-        let mut until = Instant::now() + GRACE;
-        // An error says that nobody is left. An id is not given to another as long as it is that of a group.
-        let _ = signal_group(self.leader.id(), signal);
-        loop {
-            let status = self.leader.try_wait()?;
-            if let Some(status) = status.filter(|_| signal_group(self.leader.id(), 0).is_err()) {
-                return Ok(status);
-            }
-            if Instant::now() >= until {
-                if signal == SIGKILL {
-                    // Not even that helped: it waits in the kernel. It is told below what is known.
-                    return status.ok_or_else(|| io::Error::other("a command cannot be ended"));
+        // An id is not given to another process as long as it is that of a group; and an empty one is not signalled again.
+        for signal in [SIGTERM, SIGKILL] {
+            let until = Instant::now() + GRACE;
+            // An error says that nobody is left.
+            let _ = signal_group(self.leader.id(), signal);
+            while Instant::now() < until {
+                if let Some(status) = self.leader.try_wait()?.filter(|_| self.is_gone()) {
+                    return Ok(status);
                 }
-                (signal, until) = (SIGKILL, until + GRACE);
-                let _ = signal_group(self.leader.id(), signal);
+                thread::sleep(GLANCE);
             }
-            thread::sleep(GLANCE);
         }
+        Err(io::Error::other("a command does not end"))
     }
 }
 

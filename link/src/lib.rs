@@ -37,5 +37,5 @@ mod way;
 pub use link::{Link, LinkError};
 pub use namespace::{MTU, Namespace};
 pub use options::{Direction, LinkOptions};
-pub use sys::signal_group;
+pub use sys::{adopt_orphans, reap_group, signal_group};
 pub use tally::{Count, Tally, Traffic};

@@ -135,6 +135,19 @@ pub fn signal_group(id: u32, signal: i32) -> io::Result<()> {
     }
 }
 
+/// From now on processes whose parent has ended become children of this process, if it is their ancestor.
+pub fn adopt_orphans() -> io::Result<()> {
+    // SAFETY: takes no pointer.
+    done(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1 as libc::c_ulong) })
+}
+
+/// Lets go of those of a group's processes that have ended and are children of this one; else they would stay in the group.
+pub fn reap_group(id: u32) {
+    let Some(id) = i32::try_from(id).ok().filter(|id| *id > 1) else { return };
+    // SAFETY: the place for the status may be null; it does not wait.
+    while unsafe { libc::waitpid(-id, ptr::null_mut(), libc::WNOHANG) } > 0 {}
+}
+
 /// An empty request for the interface `name`.
 fn request(name: &str) -> io::Result<libc::ifreq> {
     // SAFETY: all of it is integers and arrays of them, for which zero is a value; its pointers may be null.
