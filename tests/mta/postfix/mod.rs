@@ -1,7 +1,7 @@
 //! Private instances of Postfix: one that receives, one that sends.
 //!
 //! Each has its own configuration, queue, data and log in a directory of its own and listens on a free port of
-//! 127.0.0.1. A small shell process holds the other end of a pipe to this one: when the test lets go of it, or dies
+//! 127.0.0.1, or in a namespace at one end of a link. A small shell process holds the other end of a pipe to this one: when the test lets go of it, or dies
 //! in whatever way, it stops the instance and removes the directory.
 
 mod setup;
@@ -13,8 +13,9 @@ use crate::log::{Log, Mark, Verdict};
 use crate::mail::Mail;
 use crate::maildir::Maildir;
 use crate::place::{Place, kept, run, tail, wait};
+use pipelane_link::Namespace;
 use std::io::Read;
-use std::net::TcpStream;
+use std::net::{IpAddr, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -27,7 +28,33 @@ pub struct Postfix {
     _guard: Guard,
     place: Place,
     name: String,
+    host: Host,
     port: u16,
+}
+
+/// Where an instance listens: this host's loopback, or a namespace at one end of a link.
+#[derive(Debug, Clone, Default)]
+pub struct Host(Option<Namespace>);
+
+impl Host {
+    /// In this namespace.
+    pub fn of(namespace: &Namespace) -> Host {
+        Host(Some(namespace.clone()))
+    }
+
+    /// The address that is listened on.
+    pub fn address(&self) -> IpAddr {
+        self.0.as_ref().map_or(IpAddr::from([127, 0, 0, 1]), Namespace::address)
+    }
+
+    fn command(&self, program: &str) -> Command {
+        self.0.as_ref().map_or_else(|| Command::new(program), |namespace| namespace.command(program))
+    }
+
+    fn connect(&self, port: u16) -> std::io::Result<TcpStream> {
+        let connect = || TcpStream::connect((self.address(), port));
+        self.0.as_ref().map_or_else(connect, |namespace| namespace.run(connect)?)
+    }
 }
 
 /// The shell process that ends the instance.
@@ -61,9 +88,10 @@ impl Postfix {
     fn try_start(setup: &Setup) -> Result<Postfix, String> {
         let place = Place::new();
         let port = crate::place::free_port();
+        let host = setup.host.clone();
         let name = setup.install(&place, port);
         let guard = Guard::watch(place.path());
-        let postfix = Postfix { _guard: guard, place, name, port };
+        let postfix = Postfix { _guard: guard, place, name, host, port };
         run(&mut postfix.command("postfix", &["start"]));
         let limit = Instant::now() + Duration::from_secs(30);
         while !postfix.greets() {
@@ -81,7 +109,7 @@ impl Postfix {
 
     /// Whether our own instance, and not somebody else's server, answers on the port.
     fn greets(&self) -> bool {
-        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) else { return false };
+        let Ok(mut stream) = self.host.connect(self.port) else { return false };
         let _ = stream.set_read_timeout(Some(Duration::from_secs(10)));
         let mut greeting = [0; 200];
         let got = stream.read(&mut greeting).unwrap_or(0);
@@ -95,20 +123,20 @@ impl Postfix {
     }
 
     fn command(&self, program: &str, arguments: &[&str]) -> Command {
-        let mut command = Command::new(program);
+        let mut command = self.host.command(program);
         command.arg("-c").arg(self.place.path().join("etc")).args(arguments).stdin(Stdio::null());
         command.env("PATH", format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default()));
         command
     }
 
-    /// Its port on 127.0.0.1.
+    /// Its port.
     pub fn port(&self) -> u16 {
         self.port
     }
 
     /// It as a next hop.
     pub fn next_hop(&self) -> String {
-        format!("[127.0.0.1]:{}", self.port)
+        format!("[{}]:{}", self.host.address(), self.port)
     }
 
     /// Its log.

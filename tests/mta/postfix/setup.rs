@@ -1,6 +1,8 @@
 //! The configuration of a private instance, as the two files that Postfix reads.
 
+use super::Host;
 use crate::place::{Place, run};
+use pipelane_link::Namespace;
 use std::fmt::Write;
 use std::process::Command;
 
@@ -21,6 +23,7 @@ pub struct Setup {
     main: String,
     master: String,
     transport: Option<String>,
+    pub(super) host: Host,
 }
 
 impl Setup {
@@ -53,6 +56,20 @@ impl Setup {
             .master(lanes);
         setup.transport = Some(transport.to_owned());
         setup
+    }
+
+    /// Takes everything and throws it away: a server that is as fast as it can be.
+    pub fn discarding() -> Setup {
+        Setup::default()
+            .main("default_transport=discard:\nrelay_transport=discard:\nsmtpd_forbid_unauth_pipelining=yes")
+            .main("smtpd_relay_restrictions=permit_mynetworks, reject")
+    }
+
+    /// Listens in this namespace, and takes mail from its link.
+    pub fn at(mut self, namespace: &Namespace) -> Setup {
+        self.host = Host::of(namespace);
+        let address = self.host.address();
+        self.main(&format!("inet_interfaces={address}\nmynetworks=127.0.0.0/8, 198.18.0.0/15"))
     }
 
     /// Adds to main.cf; a later value of the same name wins.
