@@ -82,12 +82,53 @@ fn parameters_arrive_at_the_engine() {
 }
 
 #[test]
+fn a_priority_arrives_as_it_was_given_for_each_message_by_itself() {
+    let house = house();
+    let mut talk = Talk::begun(&house.config);
+    for words in ["", " MT-PRIORITY=-9", " mt-priority=0", " SIZE=3 Mt-Priority=9 BODY=7BIT"] {
+        talk.ask(format!("MAIL FROM:<s@x>{words}\r\nRCPT TO:<ok@x>\r\nDATA\r\n"), &["250 2.1.0", "250 ", "354 "]);
+        talk.ask("x\r\n.\r\n", &["250 "]);
+    }
+    // A question about an address has one too: the server may refuse by it.
+    talk.ask("MAIL FROM:<s@x> MT-PRIORITY=1\r\nRCPT TO:<ok@x>\r\nRSET\r\n", &["250 ", "250 ", "250 "]);
+    let seen: Vec<_> = house.script.seen().iter().map(|message| message.priority).collect();
+    assert_eq!(seen, [None, Some(-9), Some(0), Some(9), Some(1)]);
+}
+
+#[test]
+fn a_priority_that_is_none_is_refused_and_opens_no_transaction() {
+    let house = house();
+    let mut talk = Talk::begun(&house.config);
+    for word in [
+        "MT-PRIORITY",
+        "MT-PRIORITY=",
+        "MT-PRIORITY=+1",
+        "MT-PRIORITY=10",
+        "MT-PRIORITY=-10",
+        "MT-PRIORITY=-0",
+        "MT-PRIORITY=\u{0663}",
+        "MT-PRIORITY==1",
+        "MT-PRIORITY=MIXER",
+        "MT-PRIORITY=1 MT-PRIORITY=1",
+        "MT-PRIORITY=1 mt-priority=2",
+    ] {
+        talk.ask(format!("MAIL FROM:<s@x> {word}\r\n"), &["501 5.5.4"]);
+    }
+    // The blank ends the value, and what stands behind it is a parameter by itself.
+    talk.ask("MAIL FROM:<s@x> MT-PRIORITY= 1\r\nMAIL FROM:<s@x> MT-PRIORITY=1 1\r\n", &["501 5.5.4", "555 5.5.4"]);
+    talk.ask("RCPT TO:<ok@x> MT-PRIORITY=1\r\n", &["555 5.5.4"]);
+    talk.ask("RCPT TO:<ok@x>\r\nMAIL FROM:<s@x> MT-PRIORITY=1 \r\n", &["503 5.5.1", "250 "]);
+    assert_eq!(house.script.seen(), []);
+}
+
+#[test]
 fn lhlo_mirrors_what_the_server_offers() {
     let house = house_with(|c| c.limits.message_size = 5_000_000, Patience::default());
     let mut talk = Talk::begun(&house.config);
     talk.say("LHLO x\r\n");
     let all = talk.reply();
-    for keyword in ["PIPELINING", "ENHANCEDSTATUSCODES", "CHUNKING", "8BITMIME", "SMTPUTF8", "DSN", "SIZE 100000"] {
+    let always = ["PIPELINING", "ENHANCEDSTATUSCODES", "CHUNKING", "MT-PRIORITY"];
+    for keyword in always.into_iter().chain(["8BITMIME", "SMTPUTF8", "DSN", "SIZE 100000"]) {
         assert!(all.lines().any(|line| &line[4..] == keyword), "{keyword} in {all}");
     }
     let poor = pipelane::engine::Offers { size: None, ..Default::default() };
@@ -97,6 +138,7 @@ fn lhlo_mirrors_what_the_server_offers() {
     for keyword in ["8BITMIME", "SMTPUTF8", "DSN"] {
         assert!(!few.contains(keyword), "{keyword} in {few}");
     }
+    assert!(always.iter().all(|keyword| few.lines().any(|line| &line[4..] == *keyword)), "{few}");
     assert!(few.ends_with("SIZE 5000000"), "{few}");
 }
 

@@ -4,9 +4,10 @@ mod script;
 
 use pipelane::config::Config;
 use pipelane::door::lmtp::LmtpDoor;
-use pipelane::mail::{EnhancedStatus, Outcome};
+use pipelane::mail::{EnhancedStatus, Outcome, Priority};
+use pipelane::sink::{Extensions, Sink, SinkOptions, Store};
 use script::{HOP, LONG, Script, config};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -90,6 +91,56 @@ fn the_socket_itself_may_be_named_and_the_sender_be_null() {
 }
 
 #[test]
+fn a_priority_is_handed_over_if_it_was_given() {
+    let house = house();
+    let given = [&[][..], &["--priority", "9"], &["--priority", "-9"], &["--priority=0"], &["--priority=-4"]];
+    for priority in given {
+        let (exit, line) = via(&house, &[priority, &["-f", "s@x", "--", "ok@x"]].concat(), "x\n");
+        assert_eq!(exit, 0, "{priority:?}: {line}");
+    }
+    let seen: Vec<_> = house.script.seen().iter().map(|message| message.priority).collect();
+    assert_eq!(seen, [None, Some(9), Some(-9), Some(0), Some(-4)]);
+    for priority in ["", "+1", "10", "-10", "-0", "1 ", " 1", "\u{0663}", "high"] {
+        let priority = format!("--priority={priority}");
+        let (exit, line) = via(&house, &[&priority, "-f", "s@x", "--", "ok@x"], "x\n");
+        assert_eq!((exit, &line[..13]), (75, "4.3.5 usage: "), "{priority}: {line}");
+    }
+}
+
+/// An LMTP server that does not offer MT-PRIORITY is not told one.
+#[test]
+fn a_priority_is_not_told_to_a_server_that_does_not_offer_it() {
+    for (offer, told) in [("250 SIZE", " SIZE=3"), ("250-X\r\n250 MT-PRIORITY MIXER", " MT-PRIORITY=5")] {
+        let directory = tempfile::tempdir().expect("a directory");
+        let socket = directory.path().join("s");
+        let said = format!("220 x\r\n250-x\r\n{offer}\r\n250 x\r\n250 x\r\n354 x\r\n250 2.0.0 x\r\n");
+        let server = talk(&socket, said);
+        let socket = socket.to_str().expect("UTF-8");
+        let (exit, line) =
+            run(&["--via", socket, "--next-hop", HOP, "--priority", "5", "-f", "s@x", "--", "a@x"], "x\n");
+        assert_eq!((exit, line.as_str()), (0, "2.0.0 x"));
+        let heard = server.join().expect("the server ends");
+        assert!(heard.contains(&format!("\r\nMAIL FROM:<s@x>{told}\r\n")), "{heard}");
+    }
+}
+
+/// Without a resident engine the server itself is told.
+#[test]
+fn a_priority_goes_to_the_server_that_offers_it() {
+    let options = |extensions| SinkOptions { extensions, store: Store::Memory, ..SinkOptions::default() };
+    let without = Extensions::ALL.without("MT-PRIORITY").expect("it exists");
+    for (extensions, told) in [(Extensions::ALL, Some(-4)), (without, None)] {
+        let sink = Sink::start(options(extensions)).expect("a sink");
+        let hop = format!("[127.0.0.1]:{}", sink.address().port());
+        let (exit, line) = run(&["--next-hop", &hop, "--priority", "-4", "-f", "s@x", "--", "ok@x"], "x\n");
+        assert_eq!(exit, 0, "{line}");
+        let message = &sink.messages()[0];
+        assert_eq!((message.priority.map(Priority::get), &message.content[..]), (told, &b"x\r\n"[..]));
+        assert!(sink.totals().mistake_texts.is_empty(), "{:?}", sink.totals().mistake_texts);
+    }
+}
+
+#[test]
 fn refusals_deferrals_and_mixtures() {
     let house = house();
     for (recipients, exit, line) in [
@@ -155,6 +206,7 @@ fn trouble_of_our_own_is_always_temporary() {
         (&["--via", "/nonexistent", "--next-hop", HOP, "-f", "a b@x", "--", "ok@x"], "4.3.0 sender: "),
         (&["--next-hop", HOP, "-c", "/nonexistent", "-f", "s@x", "--", "ok@x"], "4.3.5 /nonexistent"),
         (&["--next-hop", HOP, "-o", "no_such_key=1", "-f", "s@x", "--", "ok@x"], "4.3.5 -o no_such_key=1"),
+        (&["--next-hop", HOP, "--priority", "-f", "s@x", "--", "ok@x"], "4.3.5 usage: "),
         (&["--next-hop", "a b", "-f", "s@x", "--", "ok@x"], "4.3.5 usage: "),
         (&["--next-hop", HOP, "-f", "s@x", "--"], "4.3.5 usage: "),
         (&["--no-such-option"], "4.3.5 usage: "),
@@ -226,8 +278,8 @@ fn a_server_that_talks_nonsense_is_a_temporary_result() {
     }
 }
 
-/// A server that says all of it at once, reads to the end of what the client says, and closes.
-fn talk(socket: &Path, said: String) -> std::thread::JoinHandle<()> {
+/// A server that says all of it at once, reads to the end of what the client says, and closes. It gives what it heard.
+fn talk(socket: &Path, said: String) -> std::thread::JoinHandle<String> {
     let listener = UnixListener::bind(socket).expect("bound");
     std::thread::spawn(move || {
         let (mut client, _) = listener.accept().expect("a client");
@@ -235,6 +287,8 @@ fn talk(socket: &Path, said: String) -> std::thread::JoinHandle<()> {
         // The client may have had enough before it has read everything.
         let _ = client.write_all(said.as_bytes());
         let _ = client.shutdown(std::net::Shutdown::Write);
-        let _ = std::io::copy(&mut client, &mut std::io::sink());
+        let mut heard = Vec::new();
+        let _ = client.read_to_end(&mut heard);
+        String::from_utf8_lossy(&heard).into_owned()
     })
 }

@@ -10,7 +10,7 @@
 //! message B from <> to <r@b.test> verify        asks about the envelope only
 //! message C from <> to <r@b.test> size 100000   content of so many octets
 //! message D from <> to many 250                 <r1@b.test> to <r250@b.test>
-//! message E from <> to <r@b.test> notify=NEVER orcpt=rfc822;x@b.test ret=HDRS envid=1 smtputf8
+//! message E from <> to <r@b.test> notify=NEVER orcpt=rfc822;x@b.test ret=HDRS envid=1 smtputf8 priority=-4
 //!
 //! connection                            what the server does on its first, second, ... connection
 //! S: 220 mx.test ESMTP                  the server sends; adjoining S lines go out in one write
@@ -33,7 +33,7 @@
 use pipelane::config::{Config, NextHopSettings, Order, keys};
 use pipelane::engine::Engine;
 use pipelane::lane::{Inbox, Ticket};
-use pipelane::mail::{Address, Content, Envelope, Message, Outcome, Parameter, Recipient, Return, Verdict};
+use pipelane::mail::{Address, Content, Envelope, Message, Outcome, Parameter, Priority, Recipient, Return, Verdict};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
@@ -165,6 +165,7 @@ fn parameter(word: &str, envelope: &mut Envelope) -> Option<()> {
         "notify" => envelope.recipients.last_mut()?.notify = Some(value),
         "orcpt" => envelope.recipients.last_mut()?.original = Some(value),
         "envid" => envelope.envelope_id = Some(value),
+        "priority" => envelope.priority = Some(Priority::parse(value.as_str()).ok()?),
         "ret" => envelope.ret = Some(if value.as_str() == "FULL" { Return::Full } else { Return::Headers }),
         _ => return None,
     }

@@ -12,7 +12,7 @@ use pipelane::config::{Config, DEFAULT_FILE, NextHopSettings};
 use pipelane::door::lmtp::is_queue_id;
 use pipelane::door::pipe::{self, Ending};
 use pipelane::engine::Engine;
-use pipelane::mail::{Address, Envelope, Message, NextHop};
+use pipelane::mail::{Address, Envelope, Message, NextHop, Priority};
 use pipelane::sync::bounded;
 use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -50,6 +50,9 @@ pub struct DeliverArgs {
     /// The MTA's queue id, for logs.
     #[arg(long, value_name = "ID")]
     queue_id: Option<String>,
+    /// The message transfer priority (RFC 6710), -9 to 9, higher first; told to a server that offers MT-PRIORITY.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    priority: Option<Priority>,
     /// When the MTA would kill this command: it ends by itself before that (such as 90s, 15m, 4h).
     #[arg(long, value_name = "TIME", default_value = "15m", value_parser = duration)]
     time_limit: Duration,
@@ -102,10 +105,11 @@ fn message(arguments: &DeliverArgs) -> Result<(Config, Message), Ending> {
     let recipients = recipients.map_err(|e| wrong("recipient", &e))?;
     let rules = pipe::content_rules(&config, &arguments.next_hop);
     let content = pipe::read_content(&mut std::io::stdin().lock(), rules)?;
+    let envelope = Envelope { priority: arguments.priority, ..Envelope::new(sender, recipients) };
     let message = Message {
         queue_id: arguments.queue_id.clone().filter(|id| is_queue_id(id)),
         next_hop: arguments.next_hop.clone(),
-        envelope: Envelope::new(sender, recipients),
+        envelope,
         content: Some(content),
     };
     Ok((config, message))

@@ -108,6 +108,10 @@ fn offers(offered: &Extensions) -> String {
     if !offered.auth.is_empty() {
         words.push(format!("AUTH {}", offered.auth.join(" ")));
     }
+    if offered.mt_priority {
+        let policy = offered.priority_policy.iter().map(|name| format!(" {name}"));
+        words.push(format!("MT-PRIORITY{}", policy.collect::<String>()));
+    }
     let limits = offered.limits;
     let limit = |name: &str, value: Option<u32>| value.map(|n| format!("{name}={n}"));
     words.extend(limit("MAILMAX", limits.mail_max));
@@ -135,6 +139,18 @@ mod tests {
                 scope.spawn(move || assert_eq!(probed(like).is_err(), refused, "{like}"));
             }
         });
+    }
+
+    #[test]
+    fn a_priority_policy_is_told_with_its_name() {
+        let offered = |policy: Option<&str>| Extensions {
+            dsn: true,
+            mt_priority: true,
+            priority_policy: policy.map(str::to_owned),
+            ..Extensions::default()
+        };
+        assert_eq!(offers(&offered(None)), "DSN, MT-PRIORITY");
+        assert_eq!(offers(&offered(Some("MIXER"))), "DSN, MT-PRIORITY MIXER");
     }
 
     #[test]

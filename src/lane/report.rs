@@ -66,10 +66,11 @@ fn log_outcomes(job: &Job, outcomes: &[Outcome], route: Option<Route<'_>>, timin
     let level = route.map_or("-", |r| r.level.name());
     let delivered = outcomes.iter().filter(|o| o.is_delivered()).count();
     let seconds = |d: Duration| d.as_secs_f64();
+    let priority = job.envelope.priority.map_or(String::new(), |priority| format!(", priority={priority}"));
     let said = outcomes.iter().find(|o| o.is_delivered()).or(outcomes.first());
     let said = said.map_or(String::new(), |o| format!("{} {}", o.status, o.text));
     info!(
-        "{id}: next_hop={}, lane={lane}, server={server}, level={level}, size={}, delivered={delivered}/{}, delays={:.2}/{:.2}, said={said}",
+        "{id}: next_hop={}, lane={lane}, server={server}, level={level}, size={}{priority}, delivered={delivered}/{}, delays={:.2}/{:.2}, said={said}",
         job.next_hop,
         job.size(),
         outcomes.len(),

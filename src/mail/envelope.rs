@@ -1,9 +1,9 @@
 //! The SMTP envelope: who it is from, who it is for, and the parameters that came with them
-//! (RFC 5321 2.3.1; DSN parameters RFC 3461; BODY RFC 6152; SMTPUTF8 RFC 6531).
+//! (RFC 5321 2.3.1; DSN parameters RFC 3461; BODY RFC 6152; SMTPUTF8 RFC 6531; MT-PRIORITY RFC 6710).
 //!
 //! SIZE is not here: it is a property of the content.
 
-use super::Address;
+use super::{Address, Priority};
 use std::fmt;
 use thiserror::Error;
 
@@ -107,6 +107,9 @@ pub struct Envelope {
     pub body: Body,
     /// `SMTPUTF8` was given: headers or addresses go beyond ASCII.
     pub smtputf8: bool,
+    /// `MT-PRIORITY=`, if it was given. `Some(0)` is not `None`: a server may give a message of which nothing was said
+    /// another priority than 0 (RFC 6710 4.1), so 0 is told on only when somebody asked for it.
+    pub priority: Option<Priority>,
     /// The forward-paths, in the order in which their results are reported.
     pub recipients: Vec<Recipient>,
 }
@@ -115,7 +118,20 @@ impl Envelope {
     /// An envelope without parameters.
     pub fn new(sender: Address, recipients: Vec<Address>) -> Envelope {
         let recipients = recipients.into_iter().map(Recipient::new).collect();
-        Envelope { sender, ret: None, envelope_id: None, body: Body::default(), smtputf8: false, recipients }
+        Envelope {
+            sender,
+            ret: None,
+            envelope_id: None,
+            body: Body::default(),
+            smtputf8: false,
+            priority: None,
+            recipients,
+        }
+    }
+
+    /// The priority that the message has here: 0 when nothing was said.
+    pub fn priority(&self) -> Priority {
+        self.priority.unwrap_or_default()
     }
 
     /// Whether only a server with SMTPUTF8 can take this message (RFC 6531 3.1).
@@ -135,5 +151,13 @@ mod tests {
             assert_eq!(Parameter::parse(text), Err(ParameterError::Forbidden(at)), "{text:?}");
         }
         assert_eq!(Parameter::parse(&"x".repeat(501)), Err(ParameterError::TooLong(501)));
+    }
+
+    #[test]
+    fn a_message_of_which_nothing_was_said_has_the_priority_0() {
+        let mut envelope = Envelope::new(Address::null(), Vec::new());
+        assert_eq!((envelope.priority, envelope.priority().get()), (None, 0));
+        envelope.priority = Some(Priority::LOWEST);
+        assert_eq!(envelope.priority(), Priority::LOWEST);
     }
 }

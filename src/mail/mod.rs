@@ -10,6 +10,7 @@ pub mod envelope;
 pub mod message;
 pub mod next_hop;
 pub mod outcome;
+pub mod priority;
 pub mod status;
 
 pub use address::{Address, AddressError};
@@ -18,4 +19,5 @@ pub use envelope::{Body, Envelope, Parameter, Recipient, Return};
 pub use message::Message;
 pub use next_hop::NextHop;
 pub use outcome::{Outcome, Report, Timings, Verdict};
+pub use priority::{Priority, PriorityError};
 pub use status::EnhancedStatus;

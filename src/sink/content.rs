@@ -219,6 +219,7 @@ impl Session<'_> {
         let received = Received {
             sender: sender.address,
             parameters: sender.words,
+            priority: sender.parameters.priority,
             recipients: transaction.recipients,
             content: Vec::new(),
             size,

@@ -94,6 +94,8 @@ pub struct Extensions {
     pub chunking: bool,
     /// RFC 2034.
     pub enhanced_status_codes: bool,
+    /// RFC 6710, without the name of a policy.
+    pub mt_priority: bool,
 }
 
 impl Extensions {
@@ -106,6 +108,7 @@ impl Extensions {
         dsn: true,
         chunking: true,
         enhanced_status_codes: true,
+        mt_priority: true,
     };
 
     /// None, as for a client that says HELO.
@@ -117,11 +120,12 @@ impl Extensions {
         dsn: false,
         chunking: false,
         enhanced_status_codes: false,
+        mt_priority: false,
     };
 
     /// The names, as EHLO gives them, in the order of the reply.
-    pub const NAMES: [&str; 7] =
-        ["PIPELINING", "SIZE", "8BITMIME", "SMTPUTF8", "DSN", "CHUNKING", "ENHANCEDSTATUSCODES"];
+    pub const NAMES: [&str; 8] =
+        ["PIPELINING", "SIZE", "8BITMIME", "SMTPUTF8", "DSN", "CHUNKING", "ENHANCEDSTATUSCODES", "MT-PRIORITY"];
 
     /// The same without the extension of this name. The error is for people.
     pub fn without(mut self, name: &str) -> Result<Extensions, String> {
@@ -148,7 +152,7 @@ impl Extensions {
     }
 
     /// One switch for each of [`Extensions::NAMES`].
-    fn switches(&mut self) -> [&mut bool; 7] {
+    fn switches(&mut self) -> [&mut bool; 8] {
         [
             &mut self.pipelining,
             &mut self.size,
@@ -157,6 +161,7 @@ impl Extensions {
             &mut self.dsn,
             &mut self.chunking,
             &mut self.enhanced_status_codes,
+            &mut self.mt_priority,
         ]
     }
 }
@@ -206,7 +211,9 @@ mod tests {
     #[test]
     fn an_extension_is_switched_off_by_its_name() {
         let less = Extensions::ALL.without("chunking").and_then(|e| e.without("DSN")).expect("both exist");
-        assert_eq!(less.offered(), ["PIPELINING", "SIZE", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"]);
+        let left = ["PIPELINING", "SIZE", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES", "MT-PRIORITY"];
+        assert_eq!(less.offered(), left);
+        assert_eq!(less.without("mt-priority").expect("it exists").offered(), left[..5]);
         assert!(Extensions::ALL.without("XYZ").expect_err("unknown").contains("PIPELINING"));
     }
 

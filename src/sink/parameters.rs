@@ -1,6 +1,7 @@
-//! Parameters of MAIL and RCPT: may they be given at all, and are they well formed? (RFC 1870, 3461, 6152, 6531.) Pure.
+//! Parameters of MAIL and RCPT: may they be given at all, and are they well formed? (RFC 1870, 3461, 6152, 6531, 6710.) Pure.
 
 use super::options::Extensions;
+use crate::mail::Priority;
 
 /// What MAIL's parameters say.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -8,6 +9,7 @@ pub(super) struct MailParameters {
     pub size: Option<u64>,
     pub eight_bit: bool,
     pub smtputf8: bool,
+    pub priority: Option<Priority>,
 }
 
 /// Why a parameter is refused.
@@ -40,6 +42,10 @@ pub(super) fn mail(words: &[String], offered: Extensions) -> Result<MailParamete
             "RET" => {
                 let good = value.is_some_and(|v| ["FULL", "HDRS"].iter().any(|r| v.eq_ignore_ascii_case(r)));
                 (offered.dsn, good)
+            }
+            "MT-PRIORITY" => {
+                result.priority = value.and_then(|value| value.parse().ok());
+                (offered.mt_priority, result.priority.is_some())
             }
             "ENVID" => (offered.dsn, value.is_some_and(|v| v.len() <= 100 && is_xtext(v))),
             _ => (false, false),
@@ -130,8 +136,9 @@ mod tests {
 
     #[test]
     fn good_parameters_are_understood() {
-        let all = mail(&words("SIZE=12 body=8bitmime SMTPUTF8 RET=HDRS ENVID=a+2Bb"), Extensions::ALL);
-        assert_eq!(all, Ok(MailParameters { size: Some(12), eight_bit: true, smtputf8: true }));
+        let all = mail(&words("SIZE=12 body=8bitmime SMTPUTF8 RET=HDRS ENVID=a+2Bb mt-priority=-9"), Extensions::ALL);
+        let priority = Some(Priority::LOWEST);
+        assert_eq!(all, Ok(MailParameters { size: Some(12), eight_bit: true, smtputf8: true, priority }));
         assert_eq!(rcpt(&words("NOTIFY=SUCCESS,DELAY ORCPT=rfc822;a@x"), Extensions::ALL), Ok(()));
     }
 
@@ -144,8 +151,15 @@ mod tests {
         for word in ["NOTIFY=", "NOTIFY=NEVER,SUCCESS", "ORCPT=a@x", "ORCPT=rfc822;a=b"] {
             assert!(matches!(rcpt(&words(word), Extensions::ALL), Err(Refused::Malformed(_))), "{word}");
         }
-        assert!(matches!(mail(&words("SIZE=1 SIZE=2"), Extensions::ALL), Err(Refused::Malformed(_))));
-        let none = Extensions { size: false, dsn: false, ..Extensions::ALL };
+        for value in ["", "+1", "10", "-10", "-0", "01", "\u{0663}", "1=1"] {
+            let word = format!("MT-PRIORITY={value}");
+            assert!(matches!(mail(&words(&word), Extensions::ALL), Err(Refused::Malformed(_))), "{word}");
+        }
+        for word in ["MT-PRIORITY", "MT-PRIORITY=1 MT-PRIORITY=1", "SIZE=1 SIZE=2"] {
+            assert!(matches!(mail(&words(word), Extensions::ALL), Err(Refused::Malformed(_))), "{word}");
+        }
+        let none = Extensions { size: false, dsn: false, mt_priority: false, ..Extensions::ALL };
+        assert!(matches!(mail(&words("MT-PRIORITY=1"), none), Err(Refused::NotOffered(_))));
         assert!(matches!(mail(&words("SIZE=1"), none), Err(Refused::NotOffered(_))));
         assert!(matches!(mail(&words("AUTH=<>"), Extensions::ALL), Err(Refused::NotOffered(_))));
         assert!(matches!(rcpt(&words("NOTIFY=NEVER"), none), Err(Refused::NotOffered(_))));

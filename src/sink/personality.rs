@@ -170,6 +170,9 @@ const HONEST: Behaviour = Behaviour {
     closing: Closing::Drain,
 };
 
+/// What the servers that are known by name offer as they come: not MT-PRIORITY.
+const USUAL: Extensions = Extensions { mt_priority: false, ..Extensions::ALL };
+
 const NO_CHUNKING: Extensions = Extensions { chunking: false, ..Extensions::ALL };
 
 const THREE: ErrorLimit = ErrorLimit { count: 3, kind: ErrorKind::Any, message_pays: false, replaces: true, code: 421 };
@@ -257,14 +260,14 @@ impl Personality {
         match self {
             Personality::Honest => HONEST,
             Personality::Haraka => Behaviour {
-                extensions: Extensions { dsn: false, enhanced_status_codes: false, ..NO_CHUNKING },
+                extensions: Extensions { chunking: false, dsn: false, enhanced_status_codes: false, ..USUAL },
                 behind_dot: BehindDot::Refuse { at_most: 8192 },
                 nested_mail: NestedMail::Restart,
                 half_close_loses: true,
                 ..HONEST
             },
             Personality::Chasquid => Behaviour {
-                extensions: Extensions { dsn: false, ..NO_CHUNKING },
+                extensions: Extensions { chunking: false, dsn: false, ..USUAL },
                 behind_dot: BehindDot::Lose,
                 nested_mail: NestedMail::Restart,
                 errors: Some(THREE),
@@ -274,7 +277,7 @@ impl Personality {
             },
             Personality::LostInput => Behaviour { extensions: NO_CHUNKING, behind_dot: BehindDot::Lose, ..HONEST },
             Personality::GoSmtp => Behaviour {
-                extensions: Extensions { dsn: false, ..Extensions::ALL },
+                extensions: Extensions { dsn: false, ..USUAL },
                 bdat: BdatHabit::RunsRefused,
                 nested_mail: NestedMail::KeepRecipients,
                 errors: Some(ErrorLimit { count: 5, kind: ErrorKind::Syntax, code: 500, ..THREE }),
@@ -287,12 +290,13 @@ impl Personality {
                 ..HONEST
             },
             Personality::PostfixErrors => Behaviour {
+                extensions: USUAL,
                 errors: Some(ErrorLimit { count: 20, message_pays: true, replaces: false, ..THREE }),
                 closing: Closing::ResetLosingReplies,
                 ..HONEST
             },
             Personality::EximResets => Behaviour {
-                extensions: Extensions { enhanced_status_codes: false, ..Extensions::ALL },
+                extensions: Extensions { enhanced_status_codes: false, ..USUAL },
                 free_resets: Some(10),
                 no_recipients: 503,
                 closing: Closing::Reset,

@@ -4,6 +4,7 @@
 //! dropped leaves nothing behind: no file, no memory.
 
 use super::options::{SinkOptions, Store};
+use crate::mail::Priority;
 use crate::sync::Mutex;
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -20,6 +21,8 @@ pub struct Received {
     pub sender: String,
     /// The parameters of MAIL as they were given.
     pub parameters: Vec<String>,
+    /// The priority, if MAIL gave one.
+    pub priority: Option<Priority>,
     /// The recipients that were accepted, in order.
     pub recipients: Vec<ReceivedRecipient>,
     /// The content byte for byte, without dot-stuffing.
@@ -257,6 +260,7 @@ mod tests {
         Received {
             sender,
             parameters,
+            priority: None,
             recipients,
             content: vec![],
             size,

@@ -3,6 +3,9 @@
 //! Parameters are added only when the server offers their extension; what must not be sent to a server that
 //! lacks one ([`Unfit`]) is asked before the first command. The parts were checked when they were
 //! built ([`crate::mail`]), so nothing here can leave its place on the line.
+//!
+//! A priority is one of the parameters that go without loss of the message: a server that does not offer MT-PRIORITY is
+//! given the message without it (RFC 6710 4.3). No header field carries it past such a server (RFC 6758); contents stay as they came.
 
 use super::extension::Extensions;
 use crate::mail::{Body, Content, Envelope, Recipient, Return};
@@ -66,6 +69,10 @@ pub fn mail(envelope: &Envelope, content: Option<&Content>, offered: &Extensions
             put(out, format_args!(" ENVID={id}"));
         }
     }
+    // Only as it was given. A 0 for each message of which nothing was said would take the server its own policy for those.
+    if let (Some(priority), true) = (envelope.priority, offered.mt_priority) {
+        put(out, format_args!(" MT-PRIORITY={priority}"));
+    }
     put(out, format_args!("\r\n"));
 }
 
@@ -100,7 +107,7 @@ fn put(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mail::{Address, Parameter};
+    use crate::mail::{Address, Parameter, Priority};
 
     fn envelope(sender: &str, recipient: &str) -> Envelope {
         Envelope::new(Address::parse_reverse(sender).expect(sender), vec![Address::parse(recipient).expect(recipient)])
@@ -129,6 +136,20 @@ mod tests {
         assert_eq!(line(|out| mail(&from, Some(&content), &none, out)), "MAIL FROM:<a@x>\r\n");
         assert_eq!(line(|out| rcpt(&from.recipients[0], &none, out)), "RCPT TO:<b@y>\r\n");
         assert_eq!(line(|out| mail(&envelope("", "b@y"), None, &all, out)), "MAIL FROM:<>\r\n");
+    }
+
+    #[test]
+    fn a_priority_is_told_as_it_was_given_to_a_server_that_offers_it() {
+        let with = Extensions { mt_priority: true, ..Extensions::default() };
+        for (given, told) in
+            [(None, ""), (Some(-9), " MT-PRIORITY=-9"), (Some(0), " MT-PRIORITY=0"), (Some(4), " MT-PRIORITY=4")]
+        {
+            let mut from = envelope("a@x", "b@y");
+            from.priority = given.map(|number| Priority::new(number).expect("in the range"));
+            assert_eq!(line(|out| mail(&from, None, &with, out)), format!("MAIL FROM:<a@x>{told}\r\n"));
+            assert_eq!(line(|out| mail(&from, None, &Extensions::default(), out)), "MAIL FROM:<a@x>\r\n");
+            assert_eq!(fits(&from, None, &Extensions::default()), Ok(()));
+        }
     }
 
     #[test]

@@ -7,6 +7,9 @@ use super::reply::Reply;
 /// Limits below this many octets in SIZE are taken for nonsense and read as "no limit".
 const SMALLEST_SIZE: u64 = 1024;
 
+/// The longest name of a priority assignment policy (RFC 6710 section 7).
+const LONGEST_POLICY: usize = 20;
+
 /// The offered extensions. The default offers none: a server that was greeted with HELO.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Extensions {
@@ -30,6 +33,11 @@ pub struct Extensions {
     pub auth: Vec<String>,
     /// LIMITS (RFC 9422)
     pub limits: Limits,
+    /// MT-PRIORITY (RFC 6710)
+    pub mt_priority: bool,
+    /// The name of the server's priority assignment policy in upper case, such as MIXER, if it tells one. For people only: any
+    /// priority may be sent to any policy.
+    pub priority_policy: Option<String>,
 }
 
 /// The LIMITS that a client must keep (RFC 9422 section 4); `None` is no limit.
@@ -71,10 +79,20 @@ impl Extensions {
             "ENHANCEDSTATUSCODES" => self.enhanced_status_codes = true,
             "STARTTLS" => self.starttls = true,
             "AUTH" => self.auth = parameters.map(str::to_ascii_uppercase).collect(),
+            "MT-PRIORITY" => {
+                self.mt_priority = true;
+                self.priority_policy = parameters.next().and_then(policy);
+            }
             "LIMITS" => parameters.for_each(|limit| self.limits.take(limit)),
             _ => {}
         }
     }
+}
+
+/// `priority-profile` of RFC 6710 section 7.
+fn policy(name: &str) -> Option<String> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+    (name.len() <= LONGEST_POLICY && name.bytes().all(plain)).then(|| name.to_ascii_uppercase())
 }
 
 impl Limits {
@@ -130,7 +148,28 @@ mod tests {
 
     #[test]
     fn an_ignored_keyword_is_not_seen() {
-        let offered = parse(&["mx", "CHUNKING", "PIPELINING"], &["CHUNKING"]);
-        assert!(offered.pipelining && !offered.chunking);
+        let offered = parse(&["mx", "CHUNKING", "PIPELINING", "MT-PRIORITY MIXER"], &["CHUNKING", "MT-PRIORITY"]);
+        assert_eq!(offered, Extensions { pipelining: true, ..Extensions::default() });
+    }
+
+    #[test]
+    fn mt_priority_is_offered_whatever_its_policy_is_called() {
+        for (line, name) in [
+            ("MT-PRIORITY", None),
+            ("mt-priority Mixer", Some("MIXER")),
+            ("MT-PRIORITY STANAG4406", Some("STANAG4406")),
+            ("MT-PRIORITY nsep and more", Some("NSEP")),
+            ("MT-PRIORITY my_own-1.0", Some("MY_OWN-1.0")),
+            ("MT-PRIORITY abcdefghij0123456789", Some("ABCDEFGHIJ0123456789")),
+            ("MT-PRIORITY abcdefghij0123456789x", None),
+            ("MT-PRIORITY M\u{cd}XER", None),
+            ("MT-PRIORITY \x1b[2J", None),
+        ] {
+            let offered = parse(&["mx", line], &[]);
+            assert_eq!((offered.mt_priority, offered.priority_policy.as_deref()), (true, name), "{line:?}");
+        }
+        for line in ["MT-PRIORITYX", "MT-PRIORITY=MIXER", "MTPRIORITY", "PRIORITY"] {
+            assert_eq!(parse(&["mx", line], &[]), Extensions::default(), "{line:?}");
+        }
     }
 }

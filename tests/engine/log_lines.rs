@@ -2,7 +2,7 @@
 
 use crate::host::{Host, yes};
 use crate::place::*;
-use pipelane::mail::{Address, Content, Envelope, Message};
+use pipelane::mail::{Address, Content, Envelope, Message, Priority};
 
 #[test]
 fn each_message_has_one_line_with_all_that_is_known() {
@@ -26,6 +26,22 @@ fn each_message_has_one_line_with_all_that_is_known() {
             assert!(line.contains(&word), "no {word} in {line}");
         }
     }
+}
+
+#[test]
+fn a_priority_that_was_given_is_in_the_line() {
+    let (sink, engine) = (sink(), engine(settings()));
+    for (n, priority) in [None, Some(Priority::LOWEST), Some(Priority::default())].into_iter().enumerate() {
+        let mut message = message(&hop(sink.address()), &format!("hurried-{n}"), "r@b.test", 10);
+        message.envelope.priority = priority;
+        all_delivered(&[submit(&engine, message)]);
+    }
+    let lines = ["hurried-0: ", "hurried-1: ", "hurried-2: "].map(logged).concat();
+    let [none, lowest, zero] = lines.as_slice() else { panic!("{lines:?}") };
+    assert!(
+        !none.contains("priority") && lowest.contains(", priority=-9, ") && zero.contains(", priority=0, "),
+        "{lines:?}"
+    );
 }
 
 #[test]

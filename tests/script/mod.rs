@@ -33,6 +33,7 @@ pub struct Seen {
     pub content: Option<String>,
     pub smtputf8: bool,
     pub envelope_id: Option<String>,
+    pub priority: Option<i8>,
     /// NOTIFY and ORCPT of each recipient.
     pub dsn: Vec<Dsn>,
 }
@@ -139,6 +140,7 @@ fn seen(message: &Message) -> Seen {
         content: message.content.as_ref().map(text),
         smtputf8: envelope.smtputf8,
         envelope_id: parameter(&envelope.envelope_id),
+        priority: envelope.priority.map(pipelane::mail::Priority::get),
         dsn: envelope.recipients.iter().map(|r| (parameter(&r.notify), parameter(&r.original))).collect(),
     }
 }

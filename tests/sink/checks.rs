@@ -2,7 +2,7 @@
 
 use crate::raw::{Client, start};
 use crate::{RECIPIENT, REFUSED, SENDER, mistakes, transaction};
-use pipelane::sink::{Extensions, SinkOptions};
+use pipelane::sink::{Extensions, Personality, SinkOptions};
 use std::time::Duration;
 
 /// Sends this after EHLO to a fresh sink and says which mistakes were noted after these replies.
@@ -48,6 +48,8 @@ fn commands_that_are_no_good_are_noted() {
     one("MAIL FROM: <a@example.org>\r\n", &[250], "blank");
     one("MAIL FROM:<a@example.org> X=1\r\n", &[555], "not offered");
     one("MAIL FROM:<a@example.org> SIZE=x\r\n", &[501], "malformed");
+    one("MAIL FROM:<a@example.org> MT-PRIORITY=10\r\n", &[501], "malformed");
+    one("MAIL FROM:<a@example.org> MT-PRIORITY=1 MT-PRIORITY=1\r\n", &[501], "twice");
     one("MAIL FROM:<\u{e9}@example.org>\r\n", &[553], "SMTPUTF8");
     one(format!("{SENDER}RCPT TO:<b@example.net> NOTIFY=X\r\n"), &[250, 501], "malformed");
     one("BDAT x\r\n", &[521], "BDAT");
@@ -140,6 +142,20 @@ fn pipelining_that_was_not_offered_is_noted() {
     assert_eq!(client.group(format!("{SENDER}{RECIPIENT}"), 2), [250, 250]);
     assert_eq!(client.ask("BDAT 0 LAST\r\n").code, 500);
     assert_eq!(mistakes(&sink).len(), 2, "{:?}", mistakes(&sink));
+}
+
+#[test]
+fn a_priority_that_was_not_offered_is_noted() {
+    let given = b"MAIL FROM:<a@example.org> MT-PRIORITY=1\r\n";
+    let extensions = Extensions::ALL.without("MT-PRIORITY").expect("it exists");
+    for options in [
+        SinkOptions { extensions, ..SinkOptions::default() },
+        SinkOptions { like: Some(Personality::PostfixErrors), ..SinkOptions::default() },
+    ] {
+        let noted = noted(options, given, &[555]);
+        assert!(noted.len() == 1 && noted[0].contains("not offered"), "{noted:?}");
+    }
+    assert_eq!(noted(SinkOptions::default(), given, &[250]), [""; 0]);
 }
 
 #[test]

@@ -40,12 +40,13 @@ fn total(totals: &str, name: &str) -> Option<u64> {
 
 #[test]
 fn it_ends_after_so_many_messages_and_says_what_it_counted() {
-    let program = Program::start(&["--exit-after-messages", "2", "--without", "dsn,SIZE", "--limits", "RCPTMAX=9"]);
+    let program =
+        Program::start(&["--exit-after-messages", "2", "--without", "dsn,SIZE,mt-priority", "--limits", "RCPTMAX=9"]);
     let mut client = Client::connect_to(program.address);
     assert_eq!(client.reply().code, 220);
     let ehlo = client.ask("EHLO x\r\n");
     assert!(ehlo.lines.contains(&"LIMITS RCPTMAX=9".to_owned()));
-    assert!(!ehlo.lines.iter().any(|line| line.starts_with("DSN") || line.starts_with("SIZE")));
+    assert!(!ehlo.lines.iter().any(|line| ["DSN", "SIZE", "MT-PRIORITY"].iter().any(|name| line.starts_with(name))));
     assert_eq!(deliver(&mut client, "x\r\n"), [250, 250, 250, 354, 250]);
     assert_eq!(client.group(transaction(&["b@example.net"], "y\r\n"), 4), [250; 4]);
     assert_eq!(client.ask("QUIT\r\n").code, 221);

@@ -32,6 +32,24 @@ fn a_maildir_holds_the_content_byte_for_byte() {
 }
 
 #[test]
+fn a_priority_is_kept_with_the_message_and_logged() {
+    let directory = tempfile::tempdir().expect("a folder");
+    let log = directory.path().join("envelopes");
+    let sink = start(SinkOptions { envelope_log: Some(log.clone()), ..SinkOptions::default() });
+    let mut client = Client::ready(&sink);
+    for word in ["", " MT-PRIORITY=-4", " mt-priority=0"] {
+        let sender = format!("MAIL FROM:<a@example.org>{word}\r\n");
+        assert_eq!(client.group(format!("RSET\r\n{sender}{RECIPIENT}BDAT 3 LAST\r\nx\r\n"), 4), [250; 4]);
+    }
+    let kept: Vec<_> = sink.messages().iter().map(|message| message.priority.map(|p| p.get())).collect();
+    assert_eq!(kept, [None, Some(-4), Some(0)]);
+    let log = fs::read_to_string(log).expect("the log");
+    let words: Vec<bool> = log.lines().map(|line| line.contains("\"parameters\":[\"MT-PRIORITY=-4\"]")).collect();
+    assert_eq!(words, [false, true, false], "{log}");
+    no_mistakes(&sink);
+}
+
+#[test]
 fn a_message_that_cannot_be_stored_is_not_accepted() {
     let directory = tempfile::tempdir().expect("a folder");
     let store = Store::Maildir(directory.path().join("box"));

@@ -1,8 +1,11 @@
 //! The parameters of MAIL and RCPT: SIZE (RFC 1870), BODY (RFC 6152), SMTPUTF8 (RFC 6531), RET, ENVID, NOTIFY and ORCPT (RFC 3461,
-//! RFC 6533), each allowed once, in any case of letters.
+//! RFC 6533), MT-PRIORITY (RFC 6710), each allowed once, in any case of letters.
+//!
+//! A priority is taken as it is given, never altered: whoever may hand over mail here is the administrator's own MTA, and that
+//! has decided whom it believes (RFC 6710 section 11).
 
 use super::super::Reply;
-use crate::mail::{Address, Body, Parameter, Recipient, Return};
+use crate::mail::{Address, Body, Parameter, Priority, Recipient, Return};
 use std::fmt::Write;
 
 /// The longest ENVID before it was xtext-encoded (RFC 3461 4.4).
@@ -16,11 +19,12 @@ pub(super) struct MailParameters {
     pub smtputf8: bool,
     pub ret: Option<Return>,
     pub envelope_id: Option<Parameter>,
+    pub priority: Option<Priority>,
 }
 
 /// The parameters of MAIL.
 pub(super) fn mail(words: &str) -> Result<MailParameters, Reply> {
-    const KNOWN: [&str; 5] = ["SIZE", "BODY", "SMTPUTF8", "RET", "ENVID"];
+    const KNOWN: [&str; 6] = ["SIZE", "BODY", "SMTPUTF8", "RET", "ENVID", "MT-PRIORITY"];
     let mut parameters = MailParameters::default();
     each(words, &KNOWN, |key, value| match (key, value) {
         ("SIZE", Some(value)) => number(value).map(|size| parameters.size = Some(size)),
@@ -34,6 +38,7 @@ pub(super) fn mail(words: &str) -> Result<MailParameters, Reply> {
             from_xtext(value).filter(|id| id.len() <= MAX_ENVELOPE_ID)?;
             Parameter::parse(value).ok().map(|id| parameters.envelope_id = Some(id))
         }
+        ("MT-PRIORITY", Some(value)) => Priority::parse(value).ok().map(|given| parameters.priority = Some(given)),
         _ => None,
     })?;
     Ok(parameters)
@@ -161,6 +166,23 @@ mod tests {
         for text in ["+", "+4", "+4g", "+-1", "+ff"] {
             assert_eq!(from_xtext(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_priority_is_one_number_once() {
+        let given = |words: &str| mail(words).map(|parameters| parameters.priority.map(Priority::get));
+        for (words, number) in
+            [("", None), (" MT-PRIORITY=3", Some(3)), (" mt-priority=-9", Some(-9)), (" SIZE=1 MT-PRIORITY=0", Some(0))]
+        {
+            assert_eq!(given(words), Ok(number), "{words:?}");
+        }
+        for value in ["", "+1", "10", "-10", "\u{663}", "-0", "01", "1=1", "MIXER"] {
+            let wrong = given(&format!(" MT-PRIORITY={value}")).expect_err(value);
+            assert_eq!((wrong.code, wrong.text.as_str()), (501, "the value of MT-PRIORITY is wrong"), "{value:?}");
+        }
+        assert_eq!(given(" MT-PRIORITY").expect_err("no value").code, 501);
+        let twice = given(" MT-PRIORITY=1 Mt-Priority=1").expect_err("twice");
+        assert_eq!((twice.code, twice.text.as_str()), (501, "MT-PRIORITY is given twice"));
     }
 
     #[test]

@@ -6,7 +6,9 @@
 //!                    │                └─ RSET or QUIT: an address probe, asked live                  │
 //!                    └───────────────────────────────────────────────────────────────────────────────┘
 //! ```
-//! LHLO mirrors what the next hop's server offers, so that the MTA converts and refuses as it would for the server itself. Replies to RCPT are
+//! LHLO mirrors what the next hop's server offers, so that the MTA converts and refuses as it would for the server itself. What asks
+//! nothing of the server is always offered; MT-PRIORITY is (RFC 6710 section 6), because the priority is logged here, whether
+//! or not the server is told it. Replies to RCPT are
 //! held while the rest of the client's group is already here: a group that ends in RSET or QUIT is an address verification, whose
 //! replies must be the server's own. All other replies are made at once and leave before the session waits.
 //!
@@ -216,7 +218,7 @@ impl<'a, D: Delivery, C: Client> Session<'a, D, C> {
         };
         let limit = size_limit(&self.config, &offers);
         let mut text = format!(
-            "250-{}\r\n250-PIPELINING\r\n250-ENHANCEDSTATUSCODES\r\n250-CHUNKING\r\n\
+            "250-{}\r\n250-PIPELINING\r\n250-ENHANCEDSTATUSCODES\r\n250-CHUNKING\r\n250-MT-PRIORITY\r\n\
             250-XFORWARD NAME ADDR PROTO HELO SOURCE PORT IDENT\r\n",
             self.name
         );

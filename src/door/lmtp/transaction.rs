@@ -54,6 +54,7 @@ impl<R> Transaction<R> {
                 envelope_id: self.parameters.envelope_id.clone(),
                 body: self.parameters.body,
                 smtputf8: self.parameters.smtputf8,
+                priority: self.parameters.priority,
                 recipients: members.iter().map(|&index| accepted[index].recipient.clone()).collect(),
             };
             let message = Message { queue_id: queue_id.clone(), next_hop, envelope, content: content.cloned() };

@@ -249,6 +249,9 @@ fn mail_command(message: &Message, offers: impl Fn(&str) -> bool) -> String {
     if offers("SMTPUTF8") && message.envelope.needs_smtputf8() {
         mail.push_str(" SMTPUTF8");
     }
+    if let (Some(priority), true) = (message.envelope.priority, offers("MT-PRIORITY")) {
+        mail.push_str(&format!(" MT-PRIORITY={priority}"));
+    }
     mail + "\r\n"
 }
 
