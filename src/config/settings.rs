@@ -143,8 +143,8 @@ pub struct NextHopSettings {
     pub max_connections: usize,
     /// DSCP code point of each bin, or one for all of them; empty leaves it to the system.
     pub dscp: Vec<u8>,
-    /// TCP congestion control; `None` leaves it to the system.
-    pub congestion: Option<String>,
+    /// TCP congestion control of each bin, or one for all of them; empty leaves it to the system.
+    pub congestion: Vec<String>,
     /// No rung above this one is used.
     pub max_level: Level,
     /// Whether rungs are earned or given.
@@ -183,7 +183,7 @@ impl Default for NextHopSettings {
             lanes: vec![1],
             max_connections: 0,
             dscp: Vec::new(),
-            congestion: None,
+            congestion: Vec::new(),
             max_level: Level::Stream,
             trust: Trust::Learned,
             window_messages: 64,

@@ -1,7 +1,7 @@
 //! How a next hop's messages are sorted into lanes: the values, how they are written, and whether they fit together.
 //!
-//! A **bin** is a size class; its bound is the largest message in octets that it takes, and the last bin takes every size. `lanes` and
-//! `dscp` have one value for every bin, or one for each. Pure values: how lanes are made of them is
+//! A **bin** is a size class; its bound is the largest message in octets that it takes, and the last bin takes every size. `lanes`,
+//! `dscp` and `congestion` have one value for every bin, or one for each. Pure values: how lanes are made of them is
 //! [`crate::lane::bins`]'s business.
 
 use super::NextHopSettings;
@@ -93,6 +93,13 @@ fn code_point(word: &str) -> Option<u8> {
     }
 }
 
+/// `congestion`: names as the kernel may have them (TCP_CA_NAME_MAX is 16 with its NUL).
+pub(super) fn congestion(words: &[&str]) -> Option<Vec<String>> {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+    let is_name = |word: &&str| word.len() < 16 && word.bytes().all(fits);
+    (words.len() <= MAX_BINS && words.iter().all(is_name)).then(|| words.iter().map(|&word| word.to_owned()).collect())
+}
+
 /// A whole number in plain digits within its bounds.
 fn number(word: &str, least: u64, most: u64) -> Option<u64> {
     let digits = !word.is_empty() && word.bytes().all(|b| b.is_ascii_digit());
@@ -117,6 +124,11 @@ impl NextHopSettings {
     /// The code point of each bin's packets, if any is set.
     pub fn dscp_of(&self, bin: usize) -> Option<u8> {
         self.dscp.get(bin).or(self.dscp.first()).copied()
+    }
+
+    /// The congestion control of each bin's connections, if any is set.
+    pub fn congestion_of(&self, bin: usize) -> Option<&str> {
+        self.congestion.get(bin).or(self.congestion.first()).map(String::as_str)
     }
 
     /// What does not fit together, although each key by itself is allowed: the key, and why.
@@ -185,7 +197,7 @@ mod tests {
         assert_eq!((settings.conflict(), settings.lanes_by_bin()), (None, vec![3, 3, 3, 3]));
         settings.lanes = vec![2, 1, 1];
         let (key, why) = settings.conflict().expect("three for four");
-        assert!(key == "lanes" && why.starts_with("3 numbers for the 4 bins"), "{why}");
+        assert!(key == "lanes" && why.starts_with("3 values for the 4 bins"), "{why}");
         settings.lanes = vec![2, 1, 1, 1];
         assert_eq!((settings.conflict(), settings.lanes_by_bin()), (None, vec![2, 1, 1, 1]));
         settings.order = Order::Unsorted;

@@ -95,11 +95,13 @@ impl Line {
 
     /// How much is on its way, and how fast it may go.
     pub fn traffic(&self) -> Traffic {
+        let path = self.duplex.path();
         let rate = |path: Path| path.window as f64 / path.round_trip.as_secs_f64().max(1e-6);
         Traffic {
             written: self.written,
             unacknowledged: self.duplex.unsent().unwrap_or(0) as u64,
-            window_rate: self.duplex.path().map(rate),
+            window_rate: path.map(rate),
+            round_trip: path.map_or(Duration::ZERO, |path| path.round_trip),
         }
     }
 

@@ -43,10 +43,12 @@ pub enum OpenError {
 }
 
 /// How a lane's packets behave beside those of others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Manners {
     /// DSCP code point; `None` leaves it to the system.
     pub dscp: Option<u8>,
+    /// TCP congestion control; `None` leaves it to the system.
+    pub congestion: Option<String>,
     /// The kernel is to hold few octets that are not on the wire yet, so that a pause takes effect at once.
     pub few_unsent: bool,
 }
@@ -91,7 +93,7 @@ impl Opener {
             exclude,
             wake: Some(&self.halt),
             dscp: self.manners.dscp,
-            congestion: self.settings.congestion.as_deref(),
+            congestion: self.manners.congestion.as_deref(),
         };
         self.over(dial(&target, &options)?)
     }

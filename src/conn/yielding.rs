@@ -3,8 +3,8 @@
 //! On a narrow link a small message waits behind whatever a large one has put on the line. So, while a smaller bin has anything
 //! unanswered, a lane writes **pieces** with pauses between them that leave four fifths of the line's time to the others; once they
 //! are done it goes on at full speed. How long a piece occupies the line is not known to a sender whose octets vanish in the
-//! kernel. It is reckoned from the line's **rate**: octets acknowledged in time, watched while the lane writes without restraint, or
-//! what TCP itself reckons with (congestion window by round trip) where that is more. On a line faster than [`WIDE`] a piece is gone
+//! kernel. It is reckoned from the line's **rate**: octets acknowledged in time, watched while the lane writes without restraint, or,
+//! as long as nothing was seen, what TCP itself reckons with (congestion window by round trip). On a line faster than [`WIDE`] a piece is gone
 //! before it matters, and nothing is held back.
 //!
 //! Pure arithmetic: the clock is the caller's.
@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 /// Octets in a second from which on a line is not narrow: about 10 Mbit/s.
 pub const WIDE: f64 = 1_250_000.0;
+/// No line is taken to be slower, in octets a second.
+const LEAST_RATE: f64 = 100.0;
 /// The line's time that a piece may take, and the bounds of a piece in octets: from a packet to a few.
 const PIECE_TIME: f64 = 0.05;
 const LEAST_PIECE: f64 = 1_400.0;
@@ -21,8 +23,10 @@ const LARGEST_PIECE: f64 = 16_384.0;
 const SHARE: f64 = 5.0;
 /// No pause is longer, so that no server takes the connection for dead (RFC 5321 4.5.3.2.5).
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// What is on the line when the lane begins to yield is waited out, but no longer than this.
-const LONGEST_DRAIN: Duration = Duration::from_secs(2);
+/// Round trips in which smaller messages, for which a connection may have to be made first, have the line to themselves: three to connect
+/// and greet, some in which TCP begins slowly. And no longer than this.
+const HEAD_START: u32 = 8;
+const LONGEST_HEAD_START: Duration = Duration::from_secs(3);
 /// The rate is measured over times of at least this, and forgotten with about this time where it has fallen.
 const SAMPLE: Duration = Duration::from_millis(100);
 const MEMORY: f64 = 5.0;
@@ -36,6 +40,8 @@ pub struct Traffic {
     pub unacknowledged: u64,
     /// What TCP may have on its way in a second, by its congestion window and round trip.
     pub window_rate: Option<f64>,
+    /// TCP's round trip.
+    pub round_trip: Duration,
 }
 
 /// What may be written now.
@@ -72,14 +78,16 @@ impl Yielding {
             self.observe(traffic, now);
             return Grant::All;
         }
-        let rate = self.rate.max(traffic.window_rate.unwrap_or(0.0)).max(1.0);
+        let known = Some(self.rate).filter(|rate| *rate > 0.0).or(traffic.window_rate);
+        let rate = known.unwrap_or_default().max(LEAST_RATE);
         self.sample = None;
         if rate >= WIDE {
             self.next = None;
             return Grant::All;
         }
-        let drained = || now + time_of(traffic.unacknowledged as f64, rate).min(LONGEST_DRAIN);
-        let next = *self.next.get_or_insert_with(drained);
+        let drained = time_of(traffic.unacknowledged as f64, rate);
+        let begin = || now + drained.max(HEAD_START * traffic.round_trip).min(LONGEST_HEAD_START);
+        let next = *self.next.get_or_insert_with(begin);
         if now < next {
             return Grant::Pause(next);
         }
@@ -115,7 +123,7 @@ mod tests {
     use super::*;
 
     fn traffic(written: u64, unacknowledged: u64) -> Traffic {
-        Traffic { written, unacknowledged, window_rate: None }
+        Traffic { written, unacknowledged, window_rate: None, round_trip: Duration::ZERO }
     }
 
     fn ms(n: u64) -> Duration {
@@ -192,7 +200,7 @@ mod tests {
         let mut yielding = Yielding::default();
         let now = Instant::now();
         let Grant::Pause(until) = yielding.grant(true, traffic(1 << 30, 1 << 20), now) else { panic!("a pause") };
-        assert!(until - now <= LONGEST_DRAIN);
+        assert!(until - now <= LONGEST_HEAD_START);
         assert!(matches!(yielding.grant(true, traffic(1 << 30, 0), until), Grant::Piece(_)));
         let Grant::Pause(next) = yielding.grant(true, traffic(1 << 30, 0), until) else { panic!("a pause") };
         assert!(next - until <= LONGEST_PAUSE);

@@ -174,7 +174,7 @@ impl Queue {
 
 /// Where a message stands among others: as if it had come later by a step for each step of priority below the highest.
 fn rank(job: &Job) -> Instant {
-    job.submitted // PRIORITY
+    job.submitted + PRIORITY_STEP * job.envelope.priority().steps_below_highest()
 }
 
 #[cfg(test)]

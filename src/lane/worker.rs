@@ -113,8 +113,7 @@ impl Lane {
     /// A connection begins with the settings that are in force when it is made.
     fn prepare(&mut self) {
         self.opener.settings = self.site.settings();
-        self.opener.manners =
-            Manners { dscp: self.site.dscp(self.number), few_unsent: self.site.may_yield(self.number) };
+        self.opener.manners = self.site.manners(self.number);
     }
 
     /// Gives up the connection, or the attempt at one, in the site's account.
@@ -174,7 +173,7 @@ impl Feed for Lane {
     }
 
     fn must_yield(&self) -> bool {
-        self.opener.manners.few_unsent && self.site.must_yield(self.number)
+        self.site.must_yield(self.number)
     }
 
     fn settled(&mut self, job: Job, server: &str, level: Level) {

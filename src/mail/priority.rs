@@ -44,6 +44,11 @@ impl Priority {
     pub fn get(self) -> i8 {
         self.0
     }
+
+    /// How many steps lie between it and the highest: 0 for that, 18 for the lowest.
+    pub fn steps_below_highest(self) -> u32 {
+        u32::from(Priority::HIGHEST.0.abs_diff(self.0))
+    }
 }
 
 impl FromStr for Priority {

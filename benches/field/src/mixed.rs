@@ -64,7 +64,10 @@ fn once(name: &str, options: &[(&str, &str)]) {
             let small: Vec<_> = (0..100).map(|n| deliver(&engine, message(&hop, &format!("s{n}"), 2_000))).collect();
             let mut times: Vec<f64> = small.into_iter().map(|one| one.join().expect("ends").0).collect();
             let ends: Vec<Instant> = large.into_iter().map(|one| one.join().expect("ends").1).collect();
-            eprintln!("{:?}", ends.iter().map(|e| ((*e - begun).as_secs_f64() * 100.0).round() / 100.0).collect::<Vec<_>>());
+            eprintln!(
+                "{:?}",
+                ends.iter().map(|e| ((*e - begun).as_secs_f64() * 100.0).round() / 100.0).collect::<Vec<_>>()
+            );
             eprintln!("{:?}", times.iter().map(|t| (t * 100.0).round() / 100.0).collect::<Vec<_>>());
             let last = ends.into_iter().max().expect("some");
             times.sort_by(f64::total_cmp);
@@ -74,7 +77,10 @@ fn once(name: &str, options: &[(&str, &str)]) {
     let own = total * 8.0 / 2e6;
     println!(
         "{name:<24} small: median {:.2} s, 95th {:.2} s, longest {:.2} s; all {all:.2} s, the line's own time {own:.2} s: {:.3}",
-        small[50], small[94], small[99], all / own
+        small[50],
+        small[94],
+        small[99],
+        all / own
     );
     println!("{}", link.stop().expect("a tally"));
 }
@@ -86,11 +92,21 @@ fn queue() -> u64 {
 /// Runs all of it.
 pub fn run() {
     let only = std::env::args().nth(1).unwrap_or_default();
-    let cases: [(&str, &[(&str, &str)]); 4] = [
-        ("sorted-trust", &[("trust", "stream")]),
+    let cases: [(&str, &[(&str, &str)]); 6] = [
+        ("sorted-trust", &[("trust", "stream"), ("window_messages", "256")]),
+        ("two-small", &[("trust", "stream"), ("lanes", "2 1 1 1")]),
         ("sorted-learned", &[]),
-        ("one-lane", &[("trust", "stream"), ("max_connections", "1")]),
-        ("unsorted-4", &[("trust", "stream"), ("order", "unsorted"), ("lanes", "4")]),
+        (
+            "cubic-sorted",
+            &[
+                ("trust", "stream"),
+                ("window_messages", "256"),
+                ("congestion", "bbr bbr cubic cubic"),
+                ("lanes", "2 1 1 1"),
+            ],
+        ),
+        ("one-lane", &[("trust", "stream"), ("window_messages", "256"), ("max_connections", "1")]),
+        ("unsorted-4", &[("trust", "stream"), ("window_messages", "256"), ("order", "unsorted"), ("lanes", "4")]),
     ];
     for (name, options) in cases.iter().filter(|(name, _)| name.contains(&only)) {
         once(name, options);

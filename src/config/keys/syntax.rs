@@ -42,8 +42,10 @@ pub(super) const DSCP: Syntax = Syntax {
     name: "code points",
     expected: "numbers from 0 to 63 or names, such as \"46\" or \"ef af21 cs1 le\", or \"\" for none",
 };
-pub(super) const CONGESTION: Syntax =
-    Syntax { name: "name", expected: "a name such as \"bbr\" or \"cubic\", or \"\" for the system's default" };
+pub(super) const CONGESTION: Syntax = Syntax {
+    name: "names",
+    expected: "names, such as \"cubic\" or \"bbr bbr cubic cubic\", or \"\" for the system's default",
+};
 pub(super) const NEWLINES: Syntax = Syntax { name: "word", expected: "\"normalise\" or \"refuse\"" };
 pub(super) const LINES: Syntax = Syntax { name: "word", expected: "\"pass\" or \"refuse\"" };
 pub(super) const KEYWORDS: Syntax =
@@ -125,12 +127,6 @@ fn is_label(label: &str) -> bool {
 /// An address that a connection can come from.
 pub(super) fn source_address(text: &str) -> Option<IpAddr> {
     text.parse().ok().filter(|address: &IpAddr| !address.is_unspecified() && !address.is_multicast())
-}
-
-/// The name of a congestion control, as the kernel may have one (TCP_CA_NAME_MAX is 16 with its NUL).
-pub(super) fn congestion(text: &str) -> Option<String> {
-    let fits = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
-    ((1..16).contains(&text.len()) && text.bytes().all(fits)).then(|| text.to_owned())
 }
 
 /// Which of two words the text is.

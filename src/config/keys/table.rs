@@ -158,9 +158,9 @@ pub static KEYS: &[Key] = &[
     hop(
         "congestion",
         "",
-        Text(CONGESTION, |s, t| syntax::optional(t, syntax::congestion).map(|name| s.congestion = name)),
-        "TCP congestion control of the connections, by the name that the kernel has for it (tcp(7)). One that the kernel does \
-         not have is said in the log, and its default is used. Empty leaves it to the system.",
+        Words(CONGESTION, |s, w| sorting::congestion(w).map(|names| s.congestion = names)),
+        "TCP congestion control of each bin's connections, by the name that the kernel has for it (tcp(7)): one for each, or \
+         one for all alike. One that the kernel does not have is said in the log, and its default is used. Empty leaves it to the system.",
     ),
     hop(
         "max_level",

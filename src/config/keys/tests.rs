@@ -36,7 +36,7 @@ fn other_next_hop() -> NextHopSettings {
         lanes: vec![7],
         max_connections: 7,
         dscp: vec![7],
-        congestion: Some("x".into()),
+        congestion: vec!["x".into()],
         max_level: Level::Lockstep,
         trust: Trust::Stream,
         window_messages: 7,

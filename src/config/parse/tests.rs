@@ -345,15 +345,15 @@ proptest! {
 fn keys_that_do_not_fit_together_are_named_in_their_line() {
     assert_eq!(
         errors("[defaults]\ntrust = \"stream\"\nlanes = \"2 1 1\"\n"),
-        ["f:3: defaults.lanes: 3 numbers for the 4 bins of sizebins; give one number, or one for each"]
+        ["f:3: defaults.lanes: 3 values for the 4 bins of sizebins; give one, or one for each"]
     );
     assert_eq!(
         errors(
             "[defaults]\nlanes = \"2 1 1 1\"\n[next_hop.a]\nsizebins = \"64 0\"\n[next_hop.b]\norder = \"unsorted\"\n"
         ),
         [
-            "f:3: next_hop.a.lanes: 4 numbers for the 2 bins of sizebins; give one number, or one for each",
-            "f:5: next_hop.b.lanes: 4 numbers, but order is \"unsorted\", where all lanes are alike; give one",
+            "f:3: next_hop.a.lanes: 4 values for the 2 bins of sizebins; give one, or one for each",
+            "f:5: next_hop.b.lanes: 4 values, but order is \"unsorted\", where all lanes are alike; give one",
         ]
     );
     let config =

@@ -19,7 +19,7 @@ use super::queue::{Queue, Taken};
 use super::trouble::Trouble;
 use super::{Connector, Job, Offers, Statistics, report};
 use crate::config::NextHopSettings;
-use crate::conn::{Ledger, Token, Vacancy};
+use crate::conn::{Ledger, Manners, Token, Vacancy};
 use crate::mail::{EnhancedStatus, NextHop, Outcome};
 use crate::sync::{Budget, Condvar, Mutex, RwLock};
 use std::ops::Range;
@@ -219,15 +219,12 @@ impl Site {
         state.crew.must_yield(number, &state.queue, Instant::now())
     }
 
-    /// The DSCP code point for this lane's packets.
-    pub fn dscp(&self, number: usize) -> Option<u8> {
+    /// How this lane's packets are to behave: as the smallest of its bins asks for.
+    pub fn manners(&self, number: usize) -> Manners {
         let bin = self.state.lock().crew.own_bins(number).start;
-        self.settings().dscp_of(bin)
-    }
-
-    /// Whether this lane may have to yield at all.
-    pub fn may_yield(&self, number: usize) -> bool {
-        self.state.lock().crew.own_bins(number).start > 0
+        let settings = self.settings();
+        let congestion = settings.congestion_of(bin).map(str::to_owned);
+        Manners { dscp: settings.dscp_of(bin), congestion, few_unsent: bin > 0 }
     }
 
     /// Whether this lane is to end what it carries and to take nothing more: the site is stopping, or the lane is left over.
