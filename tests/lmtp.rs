@@ -3,7 +3,8 @@
 mod script;
 
 use pipelane::config::Config;
-use pipelane::door::lmtp::{Client, DoorError, LmtpDoor, Patience, Seen, Stop, serve_client};
+use pipelane::door::DoorError;
+use pipelane::door::lmtp::{Client, LmtpDoor, Patience, Seen, Stop, serve_client};
 use pipelane::mail::{EnhancedStatus, Outcome};
 use pipelane::net::{self, Interest, Watch};
 use proptest::prelude::*;
@@ -423,7 +424,7 @@ fn a_tcp_client_is_routed_by_recipient_and_answered_in_order() {
 
 #[test]
 fn a_stop_leaves_idle_clients_and_answers_waiting_ones() {
-    let mut house = house();
+    let house = house();
     house.script.behaviour.lock().hold = true;
     let mut idle = Talk::begun(&house.config);
     let mut sending = Talk::begun(&house.config);

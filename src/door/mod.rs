@@ -6,11 +6,14 @@
 //!
 //! The doors know the engine only as [`Delivery`], so that each can be tested against a script.
 
+pub mod control;
 pub mod lmtp;
 pub mod pipe;
 mod reply;
+mod socket;
 
 pub use reply::Reply;
+pub use socket::DoorError;
 
 use crate::config::Config;
 use crate::engine::{Engine, Offers, Room};
