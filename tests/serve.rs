@@ -17,6 +17,15 @@ fn it_says_when_it_is_ready_serves_and_ends_on_a_signal() {
 }
 
 #[test]
+fn a_stop_does_not_wait_for_a_service_manager_that_does_not_read() {
+    let mut serving = Serving::start(&format!("[next_hop.\"{HOP}\"]\n"));
+    serving.deafen();
+    serving.signal("TERM");
+    assert!(serving.ended().success());
+    assert!(serving.log().contains("cannot notify "), "{}", serving.log());
+}
+
+#[test]
 fn a_client_on_the_standard_streams_is_served_to_its_end() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("pipelane.toml");

@@ -1,8 +1,14 @@
-//! What systemd is told, as sd_notify(3) does it: a datagram to NOTIFY_SOCKET, if there is one. A failure hinders nothing.
+//! What systemd is told, as sd_notify(3) does it: a datagram to NOTIFY_SOCKET, if there is one. A failure hinders
+//! nothing, and neither does a reader that does not read: a stop must not hang on it.
 
 use pipelane::net;
+use std::io::{self, ErrorKind};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::time::Duration;
+
+/// How long the reader may take to make room.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How the service is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,9 +28,20 @@ pub fn notify(state: State) {
         Some(name) => SocketAddr::from_abstract_name(name),
         None => SocketAddr::from_pathname(&path),
     };
-    let sent = UnixDatagram::unbound().and_then(|socket| socket.send_to_addr(text(state).as_bytes(), &address?));
-    if let Err(error) = sent {
+    if let Err(error) = address.and_then(|address| send(&text(state), &address)) {
         log::warn!("cannot notify {path}: {error}");
+    }
+}
+
+fn send(text: &str, to: &SocketAddr) -> io::Result<()> {
+    let socket = UnixDatagram::unbound()?;
+    socket.set_write_timeout(Some(PATIENCE))?;
+    loop {
+        match socket.send_to_addr(text.as_bytes(), to) {
+            // A wait with a time is not taken up again by itself behind a signal; and of those there are some.
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            sent => return sent.map(drop),
+        }
     }
 }
 

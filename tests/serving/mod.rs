@@ -3,7 +3,7 @@
 #![allow(dead_code)] // Each test binary uses its own part.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -71,8 +71,21 @@ impl Serving {
     /// What it tells systemd next.
     pub fn told(&self) -> String {
         let mut state = [0; 200];
-        let octets = self.notify.recv(&mut state).expect("told in time");
-        String::from_utf8_lossy(&state[..octets]).into_owned()
+        loop {
+            match self.notify.recv(&mut state) {
+                Ok(octets) => return String::from_utf8_lossy(&state[..octets]).into_owned(),
+                // A signal to this process, such as that a child has ended, is no answer.
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => panic!("nothing was told in time: {error}"),
+            }
+        }
+    }
+
+    /// Leaves no room for what it would tell.
+    pub fn deafen(&self) {
+        let noise = UnixDatagram::unbound().expect("a socket");
+        noise.set_nonblocking(true).expect("set");
+        while noise.send_to(b"noise", self.directory.path().join("notify")).is_ok() {}
     }
 
     /// Writes another configuration, behind the same `[listen]` table.
@@ -114,12 +127,19 @@ impl Serving {
     }
 
     pub fn ended(&mut self) -> ExitStatus {
-        self.child.wait().expect("ends")
+        let mut status = None;
+        eventually("its end", || {
+            status = self.child.try_wait().expect("ours");
+            status.is_some()
+        });
+        status.expect("it has ended")
     }
 
     /// Stops it; it has to end well.
     pub fn stop(mut self) {
         self.signal("TERM");
+        // What it told before may be unread.
+        while self.told() != "STOPPING=1" {}
         assert!(self.ended().success());
         assert!(!self.control().exists(), "its control socket is removed");
     }
