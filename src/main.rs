@@ -22,6 +22,8 @@ enum Command {
     Sink(cli::sink::SinkArgs),
     /// Run the resident engine: take messages by LMTP and deliver them.
     Serve(cli::serve::ServeArgs),
+    /// Show how a running pipelane serve is: next hops, size classes, lanes.
+    Status(cli::status::StatusArgs),
     /// Deliver one message from standard input, for an MTA that runs a command.
     Deliver(cli::deliver::DeliverArgs),
 }
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => cli::demo::run(arguments),
         Command::Sink(arguments) => cli::sink::run(arguments),
         Command::Serve(arguments) => cli::serve::run(arguments),
+        Command::Status(arguments) => cli::status::run(arguments),
         Command::Deliver(arguments) => cli::deliver::run(arguments),
     }
 }

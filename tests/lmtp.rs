@@ -3,8 +3,9 @@
 mod script;
 
 use pipelane::config::Config;
-use pipelane::door::lmtp::{Client, DoorError, LmtpDoor, Patience, Seen, Stop, serve_client};
-use pipelane::mail::{EnhancedStatus, Outcome};
+use pipelane::door::DoorError;
+use pipelane::door::lmtp::{Client, LmtpDoor, Patience, Seen, Stop, serve_client};
+use pipelane::mail::{EnhancedStatus, NextHop, Outcome};
 use pipelane::net::{self, Interest, Watch};
 use proptest::prelude::*;
 use script::{HOP, LONG, Script, Talk, config, eventually};
@@ -465,7 +466,7 @@ fn a_tcp_client_is_routed_by_recipient_and_answered_in_order() {
 
 #[test]
 fn a_stop_leaves_idle_clients_and_answers_waiting_ones() {
-    let mut house = house();
+    let house = house();
     house.script.behaviour.lock().hold = true;
     let mut idle = Talk::begun(&house.config);
     let mut sending = Talk::begun(&house.config);
@@ -645,6 +646,43 @@ fn unknown_owners_and_empty_configurations_are_told() {
     let error = start(&config).expect_err("nobody").to_string();
     assert!(error.contains("socket_owner") && error.contains("no-such-user-here"), "{error}");
     assert!(matches!(start(&Config::default()), Err(DoorError::Nothing)));
+}
+
+fn hop(name: &str) -> NextHop {
+    name.parse().expect("a next hop")
+}
+
+#[test]
+fn a_door_follows_a_further_configuration_in_two_steps() {
+    let house = house();
+    let mut other = house.config.clone();
+    other.next_hops = [(hop("[a]:25"), Default::default()), (hop("[b]:25"), Default::default())].into();
+    let paths = [HOP, "[a]:25", "[b]:25"].map(|name| house.config.listen.socket_path(&hop(name)));
+    let there = || paths.each_ref().map(|path| path.exists());
+    let prepared = house.door.prepare(&other).expect("opens");
+    assert_eq!(there(), [true, true, true]);
+    drop(prepared);
+    assert_eq!(there(), [true, false, false], "given up");
+    let mut talk = Talk::begun(&house.config);
+    for (config, expected) in [(&other, [false, true, true]), (&house.config, [true, false, false])] {
+        house.door.follow(house.door.prepare(config).expect("opens"));
+        assert_eq!(there(), expected);
+    }
+    talk.ask("MAIL FROM:<s@x>\r\nRCPT TO:<ok@x>\r\nDATA\r\n", &["250 ", "250 ", "354 "]);
+    talk.ask(".\r\n", &["250 2.0.0"]);
+    Talk::begun(&house.config);
+    let nothing = Config { next_hops: Default::default(), ..house.config.clone() };
+    assert!(matches!(house.door.prepare(&nothing), Err(DoorError::Nothing)));
+}
+
+#[test]
+fn a_door_that_was_stopped_follows_no_more() {
+    let house = house();
+    let mut other = house.config.clone();
+    other.next_hops.insert(hop("[a]:25"), Default::default());
+    house.door.stop();
+    house.door.follow(house.door.prepare(&other).expect("opens"));
+    assert!(!house.config.listen.socket_path(&hop("[a]:25")).exists());
 }
 
 // Any cutting of what the client says gives the same replies.

@@ -2,6 +2,7 @@
 //!
 //! Nothing is opened but the file. Errors go to standard error, one a line, with exit status 78 (EX_CONFIG of sysexits.h).
 
+use super::columns::columns;
 use clap::Args;
 use pipelane::config::keys::{Key, Section};
 use pipelane::config::sorting::in_kilobytes;
@@ -75,16 +76,6 @@ fn summary(config: &Config) -> String {
         let _ = writeln!(text, "route {domain} to {next_hop}");
     }
     text
-}
-
-/// Rows with their columns below one another.
-fn columns<const N: usize>(rows: &[[String; N]]) -> String {
-    let widths: [usize; N] = std::array::from_fn(|n| rows.iter().map(|row| row[n].chars().count()).max().unwrap_or(0));
-    let line = |row: &[String; N]| {
-        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
-    };
-    rows.iter().map(line).collect()
 }
 
 /// Every key with its default, what it takes and what it means.
@@ -172,12 +163,6 @@ route * to [relay.example.net]:25
         std::fs::write(&config, "[defaults]\nlanes = 0\n").expect("written");
         assert_eq!(status(), ExitCode::from(78));
         assert_eq!(run(CheckArgs { config, keys: true }), ExitCode::SUCCESS);
-    }
-
-    #[test]
-    fn columns_stand_below_one_another() {
-        let rows = [["a", "bb", "c"], ["aaa", "b", ""]].map(|row| row.map(str::to_owned));
-        assert_eq!(columns(&rows), "a    bb  c\naaa  b\n");
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! as one. Whatever goes wrong here is temporary, exit status 75: also a panic, a signal, and a wrong command line, which the MTA would
 //! otherwise take for a reason to return the mail (Postfix does so on 64, and on the 101 of a panic).
 
-use super::signals::Signals;
+use super::signals::{Signals, ignore_hang_up};
 use clap::Args;
 use pipelane::config::keys::{KeyError, set_limits, set_next_hop};
 use pipelane::config::{Config, DEFAULT_FILE, NextHopSettings};
@@ -158,7 +158,7 @@ fn deliver_here(config: Config, message: Message, deadline: Instant) -> Ending {
 
 /// From now on SIGTERM and SIGINT end this process with a temporary result.
 fn end_by_signal() {
-    let caught = Signals::catch().map(|mut signals| {
+    let caught = ignore_hang_up().and_then(|()| Signals::to_end()).map(|mut signals| {
         thread::spawn(move || {
             signals.wait();
             let ending = Ending::temporary(3, 2, "ended by a signal; the message may be delivered already");

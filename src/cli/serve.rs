@@ -2,19 +2,21 @@
 //!
 //! The first SIGTERM or SIGINT drains: no new client, no new message, what is on the wire may finish for up to `drain` of `[limits]`, the
 //! rest is deferred, status 0. A second one ends at once. Nothing is lost either way: the MTA keeps what was not acknowledged.
-//! Told to by systemd (NOTIFY_SOCKET), it says when it is ready and when it stops.
+//! SIGHUP reads the configuration again ([`super::reload`]). Told to by systemd (NOTIFY_SOCKET), it says when it is ready, reloads and stops.
+//! Its control socket answers `pipelane status` until the end.
 
-use super::signals::Signals;
+use super::reload::Follower;
+use super::signals::{Signals, ignore_hang_up};
+use super::systemd::{State, notify};
 use clap::Args;
 use pipelane::config::{Config, DEFAULT_FILE};
+use pipelane::door::control::ControlDoor;
 use pipelane::door::lmtp::{LmtpDoor, Patience, Stdio, Stop, serve_client};
 use pipelane::door::pipe::sysexits::EX_CONFIG;
 use pipelane::engine::Engine;
 use pipelane::mail::NextHop;
 use std::io::Write as _;
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixDatagram};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
@@ -51,7 +53,7 @@ pub fn run(arguments: ServeArgs) -> ExitCode {
     };
     let served = match arguments.next_hop {
         Some(next_hop) => serve_stdio(config, next_hop),
-        None => serve(config),
+        None => serve(&arguments.config, config),
     };
     match served {
         Ok(()) => ExitCode::SUCCESS,
@@ -62,33 +64,52 @@ pub fn run(arguments: ServeArgs) -> ExitCode {
     }
 }
 
-fn serve(config: Config) -> Result<(), String> {
-    let mut signals = Signals::catch().map_err(|e| format!("cannot catch signals: {e}"))?;
+fn serve(file: &Path, config: Config) -> Result<(), String> {
+    let no_signals = |error: std::io::Error| format!("cannot catch signals: {error}");
+    let mut signals = Signals::to_end().map_err(no_signals)?;
+    let reloads = Signals::to_reload().map_err(no_signals)?;
     match pipelane::net::raise_descriptor_limit() {
         Ok(limit) => log::debug!("up to {limit} descriptors may be open"),
         Err(error) => log::warn!("cannot raise the limit on open descriptors: {error}"),
     }
     let engine = Engine::new(Arc::new(config.clone()));
-    let mut door = LmtpDoor::start(Arc::clone(&engine), &config).map_err(|e| e.to_string())?;
+    let door = Arc::new(LmtpDoor::start(Arc::clone(&engine), &config).map_err(|e| e.to_string())?);
+    let control = open_control(&engine, &config);
+    let follower = Follower { file: file.to_owned(), engine: Arc::clone(&engine), door: Arc::clone(&door) };
+    follower.start(reloads).map_err(|e| format!("cannot start a thread: {e}"))?;
     log::info!("ready: {} next hops, {} TCP listeners", config.next_hops.len(), config.listen.lmtp.len());
-    notify("READY=1");
+    notify(State::Ready);
     signals.wait();
     // Before anything is logged: whoever reads the log may be what stands still.
     end_at_next(signals);
     log::info!("stopping; what is on the wire has up to {} s", config.limits.drain.as_secs());
-    notify("STOPPING=1");
+    notify(State::Stopping);
     door.stop();
     engine.drain();
     if !door.wait(FAREWELL) {
         log::warn!("{} clients did not leave", door.clients());
     }
+    drop(control);
     log::info!("stopped: {}", engine.statistics().counts());
     Ok(())
 }
 
+/// Mail is more important than looking at it: without this socket all else goes on.
+fn open_control(engine: &Arc<Engine>, config: &Config) -> Option<ControlDoor> {
+    let asked = Arc::clone(engine);
+    match ControlDoor::start(&config.listen, move || asked.status()) {
+        Ok(control) => Some(control),
+        Err(error) => {
+            log::warn!("pipelane status will not be answered: {error}");
+            None
+        }
+    }
+}
+
 fn serve_stdio(config: Config, next_hop: NextHop) -> Result<(), String> {
     let failed = |what: &'static str| move |error: std::io::Error| format!("cannot {what}: {error}");
-    let mut signals = Signals::catch().map_err(failed("catch signals"))?;
+    let mut signals = Signals::to_end().map_err(failed("catch signals"))?;
+    ignore_hang_up().map_err(failed("catch signals"))?;
     let client = Stdio::new().map_err(failed("use the standard streams"))?;
     let stop = Stop::new().map_err(failed("open an eventfd"))?;
     let engine = Engine::new(Arc::new(config));
@@ -111,17 +132,4 @@ fn end_at_next(mut signals: Signals) {
         signals.wait();
         std::process::exit(1);
     });
-}
-
-/// Tells systemd how it is, as sd_notify(3) does. Its failure hinders nothing.
-fn notify(state: &str) {
-    let Ok(path) = std::env::var("NOTIFY_SOCKET") else { return };
-    let address = match path.strip_prefix('@') {
-        Some(name) => SocketAddr::from_abstract_name(name),
-        None => SocketAddr::from_pathname(&path),
-    };
-    let sent = UnixDatagram::unbound().and_then(|socket| socket.send_to_addr(state.as_bytes(), &address?));
-    if let Err(error) = sent {
-        log::warn!("cannot notify {path}: {error}");
-    }
 }

@@ -237,6 +237,11 @@ impl Listen {
     pub fn socket_path(&self, next_hop: &NextHop) -> PathBuf {
         self.runtime_directory.join("nh").join(next_hop.as_str())
     }
+
+    /// The UNIX socket on which `pipelane status` is answered.
+    pub fn control_path(&self) -> PathBuf {
+        self.runtime_directory.join("control")
+    }
 }
 
 /// Caps over all next hops together, and where content is kept.

@@ -14,5 +14,6 @@ pub use dial::{DialError, DialErrorKind, DialOptions, Dialled, Target, dial, dia
 pub use duplex::{Closer, Duplex, Ready};
 pub use host::host_name;
 pub use sys::{
-    Interest, Path, PeerCredentials, Wake, Watch, group_id, peer_credentials, poll, raise_descriptor_limit, user_id,
+    Interest, Path, PeerCredentials, Wake, Watch, group_id, monotonic, peer_credentials, poll, raise_descriptor_limit,
+    user_id,
 };

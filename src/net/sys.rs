@@ -204,6 +204,14 @@ pub fn raise_descriptor_limit() -> io::Result<u64> {
     Ok(limit.rlim_cur)
 }
 
+/// The time since some fixed moment (CLOCK_MONOTONIC), as other processes see it too.
+pub fn monotonic() -> Duration {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a live timespec. This clock is always there, so the call cannot fail.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
+    Duration::new(now.tv_sec.try_into().unwrap_or(0), now.tv_nsec.try_into().unwrap_or(0))
+}
+
 /// Who is at the other end of a UNIX-domain connection, as the kernel saw it when the connection was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PeerCredentials {
@@ -397,6 +405,12 @@ mod tests {
         let mut end = [Watch::new(ours.as_fd(), Interest::Read)];
         assert_eq!(poll(&mut end, None).expect("hung up"), 1);
         assert!(end[0].is_readable());
+    }
+
+    #[test]
+    fn the_monotonic_clock_goes_on() {
+        let before = monotonic();
+        assert!(before > Duration::ZERO && monotonic() >= before);
     }
 
     #[test]

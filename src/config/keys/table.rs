@@ -37,8 +37,8 @@ pub static KEYS: &[Key] = &[
         "runtime_directory",
         "/run/pipelane",
         Text(PATH, |s, t| syntax::path(t).map(|path| s.runtime_directory = path)),
-        "Directory of the UNIX sockets: nh/NEXT_HOP for each configured next hop, on which an MTA speaks LMTP (RFC 2033). \
-         Keep it short: a socket's whole path has 107 octets at most.",
+        "Directory of the UNIX sockets: nh/NEXT_HOP for each configured next hop, on which an MTA speaks LMTP (RFC 2033), and \
+         control, on which pipelane status is answered. Keep it short: a socket's whole path has 107 octets at most.",
     ),
     listen(
         "lmtp",
@@ -51,7 +51,8 @@ pub static KEYS: &[Key] = &[
         "socket_mode",
         "0660",
         Text(MODE, |s, t| syntax::mode(t).map(|mode| s.socket_mode = mode)),
-        "Permission bits of the UNIX sockets. Who may write to a socket may send mail through it.",
+        "Permission bits of the UNIX sockets. Who may write to a socket may send mail through it. The control socket has \
+         them without those for others.",
     ),
     listen(
         "socket_owner",

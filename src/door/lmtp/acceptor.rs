@@ -3,19 +3,26 @@
 //! Promises: at most `listen.max_clients` clients at once, more are told 421 at the greeting; a panic in one
 //! session ends that client only; after [`LmtpDoor::stop`] no client is accepted, those that owe us a command are told 421 and left, and those
 //! that wait for a result still get it.
+//!
+//! A further configuration is followed in two steps. [`LmtpDoor::prepare`] opens what is new and changes nothing that is there, so that a
+//! socket that cannot be made leaves the door as it was; [`LmtpDoor::follow`] then changes over, and cannot fail. What is in
+//! `[listen]` stays as it was when the door opened.
 
+use super::super::socket::DoorError;
 use super::super::{Delivery, Reply};
 use super::client::Client;
-use super::listener::{self, DoorError, Listener};
+use super::listener::{self, Listener};
 use super::session::{Patience, Session};
 use super::wire::Stop;
-use crate::config::Config;
+use crate::config::{Config, Listen};
 use crate::mail::NextHop;
-use crate::net::{self, Interest, Watch};
-use crate::sync::{Condvar, Mutex};
+use crate::net::{self, Interest, Wake, Watch};
+use crate::sync::{Condvar, Mutex, Receiver, Sender, bounded, unbounded};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::os::unix::net::UnixListener;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -32,7 +39,26 @@ pub struct LmtpDoor {
     stop: Stop,
     crowd: Arc<Crowd>,
     addresses: Vec<SocketAddr>,
-    acceptor: Option<JoinHandle<()>>,
+    listen: Listen,
+    /// The next hops that have a socket.
+    next_hops: Mutex<BTreeSet<NextHop>>,
+    changes: Sender<Change>,
+    changed: Wake,
+    acceptor: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What a further configuration changes in the door: sockets that are open already, and next hops that lose theirs.
+#[derive(Debug)]
+pub struct Prepared {
+    added: Vec<Listener>,
+    removed: Vec<NextHop>,
+}
+
+/// A change on its way to the acceptor.
+struct Change {
+    what: Prepared,
+    /// Dropped when it is done.
+    _done: Sender<()>,
 }
 
 impl LmtpDoor {
@@ -49,6 +75,8 @@ impl LmtpDoor {
     ) -> Result<LmtpDoor, DoorError> {
         let listeners = listener::open(config)?;
         let stop = Stop::new().map_err(DoorError::system("open", "an eventfd"))?;
+        let changed = Wake::new().map_err(DoorError::system("open", "an eventfd"))?;
+        let (changes, inbox) = unbounded();
         let tcp = |one: &Listener| match one {
             Listener::Tcp { address, .. } => Some(*address),
             Listener::Unix { .. } => None,
@@ -56,9 +84,39 @@ impl LmtpDoor {
         let addresses = listeners.iter().filter_map(tcp).collect();
         let crowd = Arc::new(Crowd { limit: config.listen.max_clients, ..Crowd::default() });
         let host = Host { delivery, name: host_name().into(), patience, stop: stop.clone(), crowd: Arc::clone(&crowd) };
-        let acceptor = thread::Builder::new().name("lmtp-accept".into()).spawn(move || accept_all(&host, &listeners));
-        let acceptor = Some(acceptor.map_err(DoorError::system("start", "a thread"))?);
-        Ok(LmtpDoor { stop, crowd, addresses, acceptor })
+        let mut acceptor = Acceptor { host, listeners, changes: inbox, changed: changed.clone() };
+        let acceptor = thread::Builder::new().name("lmtp-accept".into()).spawn(move || acceptor.run());
+        let acceptor = Mutex::new(Some(acceptor.map_err(DoorError::system("start", "a thread"))?));
+        let next_hops = Mutex::new(config.next_hops.keys().cloned().collect());
+        let listen = config.listen.clone();
+        Ok(LmtpDoor { stop, crowd, addresses, listen, next_hops, changes, changed, acceptor })
+    }
+
+    /// Opens the sockets of this configuration's new next hops. Nobody is accepted on them before [`LmtpDoor::follow`]: whoever connects waits.
+    /// Dropped instead, they are removed again.
+    pub fn prepare(&self, config: &Config) -> Result<Prepared, DoorError> {
+        listener::check_any(&self.listen, config)?;
+        let present = self.next_hops.lock().clone();
+        let added = config.next_hops.keys().filter(|hop| !present.contains(*hop));
+        let added = listener::open_unix(&self.listen, added)?;
+        let removed = present.into_iter().filter(|hop| !config.next_hops.contains_key(hop)).collect();
+        Ok(Prepared { added, removed })
+    }
+
+    /// Accepts on the new sockets, and removes those of next hops that are gone: who is connected there, or waits to be, is served to
+    /// the end. Returns when it is done. A door that was stopped stays so.
+    pub fn follow(&self, change: Prepared) {
+        {
+            let mut next_hops = self.next_hops.lock();
+            next_hops.retain(|hop| !change.removed.contains(hop));
+            next_hops.extend(change.added.iter().filter_map(Listener::next_hop).cloned());
+        }
+        let (done, is_done) = bounded::<()>(0);
+        if self.changes.send(Change { what: change, _done: done }).is_ok() {
+            self.changed.signal();
+            // Never a message: the sender is dropped when the change is done, or with an acceptor that has ended.
+            let _ = is_done.recv();
+        }
     }
 
     /// The TCP addresses listened on, with the ports that the system chose.
@@ -73,11 +131,10 @@ impl LmtpDoor {
 
     /// Accepts no more, removes the sockets, and leaves the clients that nothing is owed to. Those that wait for a result stay until
     /// it comes: stop the engine next, then [`LmtpDoor::wait`].
-    pub fn stop(&mut self) {
+    pub fn stop(&self) {
         self.stop.request();
-        if let Some(acceptor) = self.acceptor.take()
-            && acceptor.join().is_err()
-        {
+        let acceptor = self.acceptor.lock().take();
+        if acceptor.is_some_and(|acceptor| acceptor.join().is_err()) {
             log::error!("the LMTP acceptor had panicked");
         }
     }
@@ -156,20 +213,61 @@ impl Drop for Place {
     }
 }
 
-fn accept_all<D: Delivery>(host: &Host<D>, listeners: &[Listener]) {
-    let fds = listeners.iter().map(Listener::fd).chain([host.stop.wake().fd()]);
-    let mut watches: Vec<_> = fds.map(|fd| Watch::new(fd, Interest::Read)).collect();
-    while !host.stop.is_requested() {
-        if let Err(error) = net::poll(&mut watches, None) {
-            log::error!("cannot wait for LMTP clients: {error}");
-            return;
-        }
-        let ready = listeners.iter().zip(&watches).filter(|(_, watch)| watch.is_ready());
-        for (one, _) in ready {
-            if let Err(error) = accept(host, one) {
-                log::warn!("cannot accept an LMTP client: {error}");
-                pause(&host.stop);
+/// The thread that accepts, with its sockets. They are removed when it ends.
+struct Acceptor<D> {
+    host: Host<D>,
+    listeners: Vec<Listener>,
+    changes: Receiver<Change>,
+    changed: Wake,
+}
+
+impl<D: Delivery> Acceptor<D> {
+    fn run(&mut self) {
+        while !self.host.stop.is_requested() {
+            let ready = match self.wait() {
+                Ok(ready) => ready,
+                Err(error) => return log::error!("cannot wait for LMTP clients: {error}"),
+            };
+            for (one, _) in self.listeners.iter().zip(ready).filter(|(_, ready)| *ready) {
+                if let Err(error) = accept(&self.host, one) {
+                    log::warn!("cannot accept an LMTP client: {error}");
+                    pause(&self.host.stop);
+                }
             }
+            // Cleared before looking: a change that comes in between signals again.
+            self.changed.clear();
+            while let Ok(change) = self.changes.try_recv() {
+                self.follow(change.what);
+            }
+        }
+    }
+
+    /// Waits for a client, a change or the end. Says of each listener whether somebody is there.
+    fn wait(&self) -> io::Result<Vec<bool>> {
+        let others = [self.host.stop.wake().fd(), self.changed.fd()];
+        let fds = self.listeners.iter().map(Listener::fd).chain(others);
+        let mut watches: Vec<_> = fds.map(|fd| Watch::new(fd, Interest::Read)).collect();
+        net::poll(&mut watches, None)?;
+        Ok(watches.iter().take(self.listeners.len()).map(Watch::is_ready).collect())
+    }
+
+    fn follow(&mut self, change: Prepared) {
+        let is_gone = |one: &mut Listener| one.next_hop().is_some_and(|hop| change.removed.contains(hop));
+        let gone: Vec<Listener> = self.listeners.extract_if(.., is_gone).collect();
+        gone.into_iter().for_each(|one| dismiss(&self.host, one));
+        self.listeners.extend(change.added);
+    }
+}
+
+/// Removes the name first, so that nobody comes any more, and then takes those who were waiting.
+fn dismiss<D: Delivery>(host: &Host<D>, listener: Listener) {
+    let Listener::Unix { socket, next_hop, file } = listener else { return };
+    drop(file);
+    loop {
+        match accept_unix(host, &socket, &next_hop) {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => return log::warn!("cannot accept the last clients for {next_hop}: {error}"),
         }
     }
 }
@@ -183,11 +281,7 @@ fn pause(stop: &Stop) {
 
 fn accept<D: Delivery>(host: &Host<D>, listener: &Listener) -> io::Result<()> {
     match listener {
-        Listener::Unix { socket, next_hop, .. } => {
-            let Some((client, _)) = gone_again(socket.accept())? else { return Ok(()) };
-            client.set_write_timeout(Some(WRITE_PATIENCE))?;
-            admit(host, client, Some(next_hop.clone()))
-        }
+        Listener::Unix { socket, next_hop, .. } => accept_unix(host, socket, next_hop).map(drop),
         Listener::Tcp { socket, .. } => {
             let Some((client, _)) = gone_again(socket.accept())? else { return Ok(()) };
             client.set_nodelay(true)?;
@@ -195,6 +289,13 @@ fn accept<D: Delivery>(host: &Host<D>, listener: &Listener) -> io::Result<()> {
             admit(host, client, None)
         }
     }
+}
+
+/// Whether there was one.
+fn accept_unix<D: Delivery>(host: &Host<D>, socket: &UnixListener, next_hop: &NextHop) -> io::Result<bool> {
+    let Some((client, _)) = gone_again(socket.accept())? else { return Ok(false) };
+    client.set_write_timeout(Some(WRITE_PATIENCE))?;
+    admit(host, client, Some(next_hop.clone())).map(|()| true)
 }
 
 /// A client that left between `poll` and `accept` is no error.

@@ -21,9 +21,8 @@ mod trace;
 mod transaction;
 mod wire;
 
-pub use acceptor::{LmtpDoor, serve_client};
+pub use acceptor::{LmtpDoor, Prepared, serve_client};
 pub use client::{Client, Seen, Stdio};
 pub use command::{MAX_QUEUE_ID, is_queue_id};
-pub use listener::DoorError;
 pub use session::{MAX_RECIPIENTS, Patience};
 pub use wire::{INPUT_BOUND, MAX_LINE, Stop};
