@@ -137,13 +137,13 @@ impl NextHopSettings {
         let fits = |count: usize| count <= 1 || count == bins;
         let what = |count: usize| match self.order {
             Order::Sorted => {
-                format!("{count} numbers for the {bins} bins of sizebins; give one number, or one for each")
+                format!("{count} values for the {bins} bins of sizebins; give one, or one for each")
             }
             Order::Unsorted => {
-                format!("{count} numbers, but order is \"unsorted\", where all lanes are alike; give one")
+                format!("{count} values, but order is \"unsorted\", where all lanes are alike; give one")
             }
         };
-        let counts = [("lanes", self.lanes.len()), ("dscp", self.dscp.len())];
+        let counts = [("lanes", self.lanes.len()), ("dscp", self.dscp.len()), ("congestion", self.congestion.len())];
         counts.into_iter().find(|(_, count)| !fits(*count)).map(|(key, count)| (key, what(count)))
     }
 }

@@ -25,6 +25,7 @@ mod delivery;
 mod harness;
 mod interruption;
 mod memory;
+mod narrow_line;
 mod pipe_door;
 mod recipe;
 mod refusals;

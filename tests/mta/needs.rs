@@ -15,6 +15,8 @@ pub enum Need {
     Exim,
     /// Time and disk space for a message of 1 GB.
     Large,
+    /// The right to make network namespaces and an emulated link between them.
+    Link,
 }
 
 /// Whether the calling test can run here. If not, it says so and the test returns; where everything is required, it panics.
@@ -22,7 +24,7 @@ pub fn met(needs: &[Need]) -> bool {
     let Some((need, why)) = needs.iter().find_map(|need| Some((need, need.lacking()?))) else { return true };
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
     let required = std::env::var_os("PIPELANE_REQUIRE_MTA").is_some_and(|value| value == "1");
-    assert!(!required || matches!(need, Need::Large), "PIPELANE_REQUIRE_MTA=1, but {why}");
+    assert!(!required || matches!(need, Need::Large | Need::Link), "PIPELANE_REQUIRE_MTA=1, but {why}");
     announce(&format!("skipped: {test}: {why}"));
     false
 }
@@ -32,6 +34,7 @@ impl Need {
         match self {
             Need::Postfix => not_root().or_else(no_postfix),
             Need::Exim => not_root().or_else(exim::lacking),
+            Need::Link => no_link(),
             Need::Large => match std::env::var_os("PIPELANE_TEST_LARGE") {
                 Some(value) if value == "1" => None,
                 _ => Some("it moves 1 GB and runs only with PIPELANE_TEST_LARGE=1".to_owned()),
@@ -45,6 +48,13 @@ fn not_root() -> Option<String> {
     let owner = std::fs::metadata("/proc/self").map(|found| std::os::unix::fs::MetadataExt::uid(&found));
     (!matches!(owner, Ok(0)))
         .then(|| "starting a private mail server needs root (try sudo, or scripts/test)".to_owned())
+}
+
+fn no_link() -> Option<String> {
+    match pipelane_link::Link::start(pipelane_link::LinkOptions::default()) {
+        Err(error @ pipelane_link::LinkError::Unavailable { .. }) => Some(error.to_string()),
+        _ => None,
+    }
 }
 
 fn no_postfix() -> Option<String> {
