@@ -239,7 +239,11 @@ impl Server {
             }
             Step::Flood(text) => self.flood(text),
             Step::Quiet => self.quiet(),
-            Step::Close => self.stream.shutdown(std::net::Shutdown::Both).map_err(|e| e.to_string()),
+            // A client that was faster and has reset the connection has closed it too.
+            Step::Close => match self.stream.shutdown(std::net::Shutdown::Both) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotConnected => Err(error.to_string()),
+                _ => Ok(()),
+            },
             Step::Reset => {
                 let socket = socket2::SockRef::from(&self.stream);
                 socket.set_linger(Some(Duration::ZERO)).map_err(|e| e.to_string())

@@ -5,7 +5,10 @@ use super::server::Manners;
 use super::world::{self, Plan};
 use crate::config::{Level, Trust};
 use crate::smtp::ladder::{Fact, Knowledge, Proof};
-use crate::smtp::session::{Cause, CloseReason, End, Event, Session, Stage, Transaction, TransactionId, Want};
+use crate::smtp::session::{
+    Cause, CloseReason, End, Event, Session, SessionOptions, Stage, Transaction, TransactionId, Want,
+};
+use crate::smtp::window::WindowBounds;
 
 /// A session that is ready, on a server that offers PIPELINING and perhaps CHUNKING.
 fn ready(level: Level, chunking: bool) -> Session {
@@ -218,6 +221,43 @@ fn a_large_message_goes_in_chunks_under_any_cut() {
             assert_eq!(outcome.taken.len(), 2 + taken, "{level}");
         }
     }
+}
+
+/// Supplies content and writes it until none is wanted; how many octets that were.
+fn pour(session: &mut Session) -> usize {
+    let mut supplied = 0;
+    loop {
+        match session.want() {
+            Want::Content { max, .. } => {
+                session.supply(&vec![b' '; max]);
+                supplied += max;
+            }
+            Want::Write => session.wrote(session.output().len()),
+            _ => return supplied,
+        }
+    }
+}
+
+#[test]
+fn the_end_of_a_message_that_is_too_much_for_the_window_waits_for_those_before_it() {
+    let options = SessionOptions {
+        window: WindowBounds { messages: 8, bytes: 1_000_000 },
+        ..options(Level::Stream, Trust::Stream, 8)
+    };
+    let mut session = Session::new(options, Knowledge::default());
+    session.input(b"220 x\r\n");
+    written(&mut session);
+    session.input(b"250-x\r\n250-CHUNKING\r\n250 PIPELINING\r\n");
+    begin(&mut session, &Plan::good(1, 600_000));
+    let whole = pour(&mut session);
+    begin(&mut session, &Plan::good(1, 600_000));
+    assert_eq!(pour(&mut session), whole - 1, "all but its last octet keeps the line busy");
+    assert_eq!((session.want(), session.has_room()), (Want::Read, false));
+    session.input(b"250 mail\r\n250 rcpt\r\n250 taken\r\n");
+    assert_eq!(pour(&mut session), 1);
+    assert!(session.has_room());
+    session.input(b"250 reset\r\n250 mail\r\n250 rcpt\r\n250 taken\r\n");
+    assert!((0..2).all(|_| matches!(end(&mut session), Some(End::Answered(_)))));
 }
 
 #[test]
