@@ -335,3 +335,6 @@ fn is_backlog(waiting: &dyn Backlog, bins: Range<usize>, lanes: usize) -> bool {
 pub(super) fn scattered(pause: Duration, scatter: f64) -> Duration {
     pause.mul_f64(0.5 + scatter.clamp(0.0, 1.0) / 2.0)
 }
+
+#[cfg(test)]
+mod tests;
