@@ -242,16 +242,16 @@ impl<T: Token> Connection<T> {
 
     fn take_work<F: Feed<Token = T> + ?Sized>(&mut self, feed: &mut F) {
         self.session.set_backlog(feed.waiting() + self.aboard.unfinished());
-        while let Some((berth, size)) = self.aboard.first_unfinished() {
-            if !self.session.has_room(size) {
-                return;
-            }
+        while let Some((berth, _)) = self.aboard.first_unfinished().filter(|(_, size)| self.session.has_room(*size)) {
             self.begin(berth);
         }
-        while !feed.is_stopping() && !self.session.is_retired() && !self.aboard.wants_to_be_alone() {
+        let has_room = self.aboard.unfinished() == 0;
+        // Asked also when nothing can be taken: so the floor above knows that what waits needs another connection.
+        while !feed.is_stopping() {
             let session = &self.session;
+            let takes_more = has_room && !session.is_retired() && !self.aboard.wants_to_be_alone();
             let vacancy = Vacancy {
-                fits: &|size| session.has_room(size),
+                fits: &|size| takes_more && session.has_room(size),
                 is_empty: session.in_flight() == 0,
                 is_proven: self.answered > 0,
             };
