@@ -121,11 +121,16 @@ impl Crew {
         self.tell();
     }
 
-    /// A lane takes a message.
+    /// A lane takes a message. When it could help smaller bins until now and cannot any more, their lanes that rest are told: they may
+    /// have relied on it.
     pub fn carry(&mut self, number: usize, place: u64, size: u64, now: Instant) {
-        let bin = self.bins.bin(size);
-        if let Some(member) = self.members.iter_mut().find(|member| member.number() == number) {
-            member.take(place, Carried { size, bin, since: now });
+        let (bin, own) = (self.bins.bin(size), self.own_bins(number));
+        let Some(member) = self.member_mut(number) else { return };
+        let helped = member.carries_only_below(own.start);
+        member.take(place, Carried { size, bin, since: now });
+        if helped && own.contains(&bin) {
+            let relied = |member: &&Member| !member.is_open() && self.plan.bins(member.group).start < own.start;
+            self.members.iter().filter(relied).for_each(|member| member.handle.news.signal());
         }
     }
 
