@@ -300,8 +300,10 @@ impl Crew {
         !own.is_empty() && others().any(|member| carried(member) || awaited(member))
     }
 
-    /// Deals the plan's places out: lanes with a connection first, each to its old bin or the nearest that is free.
+    /// Deals the plan's places out: lanes with a connection first, each to its old bin or the nearest that is free. Who gets other bins
+    /// than before is told.
     fn assign(&mut self) {
+        let before: Vec<Range<usize>> = self.members.iter().map(|member| self.plan.bins(member.group)).collect();
         let connections = self.crowding.map(|crowding| crowding.connections).into_iter();
         let most = connections.chain(Some(self.most).filter(|most| *most > 0)).min().unwrap_or(0);
         self.plan = Plan::new(&self.lanes, most);
@@ -321,6 +323,8 @@ impl Crew {
                 self.members[at].move_to(bins.start, &self.bins);
             }
         }
+        let others = self.members.iter().zip(before).filter(|(member, bins)| self.plan.bins(member.group) != *bins);
+        others.for_each(|(member, _)| member.handle.news.signal());
     }
 }
 
