@@ -99,6 +99,11 @@ impl Crew {
         self.members.iter().filter(|member| member.is_open()).count()
     }
 
+    /// The bins from this one on are served by no lane that runs; those below are, if need be as the last resort.
+    pub fn reach(&self) -> usize {
+        self.members.iter().map(|member| self.plan.bins(member.group).end).max().unwrap_or(0)
+    }
+
     /// Wakes the lanes that may take a message of this bin.
     pub fn tell_of(&self, bin: usize) {
         let may_take = |member: &&Member| self.plan.bins(member.group).end > bin;

@@ -144,8 +144,13 @@ impl Queue {
 
     /// Takes all of them.
     pub fn take_all(&mut self) -> Vec<Job> {
+        self.take_bins(0..self.waiting.len())
+    }
+
+    /// Takes all of these bins.
+    pub fn take_bins(&mut self, bins: Range<usize>) -> Vec<Job> {
         let mut all: Vec<Job> = Vec::new();
-        for waiting in &mut self.waiting {
+        for waiting in self.waiting.get_mut(bins).unwrap_or_default() {
             all.extend(std::mem::take(waiting).jobs.into_values());
         }
         all
