@@ -377,3 +377,6 @@ fn stopping() -> Outcome {
 fn no_lane() -> Outcome {
     Outcome::deferred(EnhancedStatus::new(4, 3, 2), "no thread or descriptor is left for a connection")
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,4 @@
+//! The site alone, without threads: lanes are played by a model, event by event, in random order.
+
+mod properties;
+mod world;
