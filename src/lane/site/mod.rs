@@ -161,11 +161,16 @@ impl Site {
 
     /// Enters the lanes that pay for what waits.
     fn staff(&self, state: &mut State) -> Vec<Handle> {
+        self.staff_from(0, state)
+    }
+
+    /// The same, for this bin and those above it.
+    fn staff_from(&self, first: usize, state: &mut State) -> Vec<Handle> {
         let (mut entered, now) = (Vec::new(), Instant::now());
         if self.is_stopping() || state.queue.total() == 0 {
             return entered;
         }
-        for bin in 0..state.queue.bins().len() {
+        for bin in first..state.queue.bins().len() {
             let waits = state.queue.len(bin..bin + 1) > 0;
             if waits && state.crew.wants_member(bin, &state.queue, now) {
                 entered.extend(state.crew.enter(bin, now).ok());
@@ -239,14 +244,15 @@ impl Site {
 
     /// A lane without a connection asks whether it should make one. If so it counts as connecting from now on, until
     /// [`Site::connected`] or [`Site::step_down`]. Returns lanes to be started as well: a lane that comes here may have lost its connection,
-    /// and with it others have got other bins, so that some may be nobody's now.
+    /// and with it lanes have got other bins, so that the largest may be nobody's now. (For others there is the last resort.)
     pub fn claim(&self, number: usize) -> (bool, Vec<Handle>) {
         let mut state = self.state.lock();
         let wanted = !self.is_stopping() && state.wants_connection(number);
         if wanted {
             state.crew.stand(number, Standing::Connecting, Instant::now());
         }
-        let entered = self.staff(&mut state);
+        let reach = state.crew.reach();
+        let entered = self.staff_from(reach, &mut state);
         let stranded = state.stranded();
         drop(state);
         self.settle_all(stranded, &no_lane());
