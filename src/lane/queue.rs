@@ -187,21 +187,8 @@ mod tests {
     use super::*;
     use crate::config::NextHopSettings;
     use crate::config::keys::set_next_hop;
-    use crate::lane::{Inbox, Obligation, Ticket};
-    use crate::mail::{Address, Content, Envelope, Message};
-    use std::time::Instant;
-
-    fn job(size: usize) -> (Job, Inbox) {
-        let recipients = vec![Address::parse("a@x").expect("an address")];
-        let message = Message {
-            queue_id: None,
-            next_hop: "mx.test".parse().expect("a next hop"),
-            envelope: Envelope::new(Address::null(), recipients),
-            content: Some(Content::from_bytes(&vec![b'x'; size - 2]).expect("content")),
-        };
-        let (ticket, inbox) = Ticket::issue(1);
-        (Job::new(message, Obligation { ticket, room: Vec::new() }, Instant::now()), inbox)
-    }
+    use crate::lane::Inbox;
+    use crate::lane::fixture::job;
 
     /// A queue with messages of these sizes, which nobody has given up.
     fn queue(sizes: &[usize]) -> (Queue, Vec<Inbox>) {

@@ -51,7 +51,7 @@ const fn full(bin: usize, carries: &'static [usize]) -> Lane {
     Lane(bin, Connected, carries, true)
 }
 
-/// A crew of these lanes, numbered from 1 in this order.
+/// A crew of these lanes, numbered from 1 in this order, all of them unaware of anything new.
 fn crew_of(settings: &NextHopSettings, lanes: &[Lane], now: Instant) -> Crew {
     let mut crew = Crew::new(settings);
     for (n, Lane(bin, standing, carries, is_full)) in lanes.iter().enumerate() {
@@ -63,7 +63,14 @@ fn crew_of(settings: &NextHopSettings, lanes: &[Lane], now: Instant) -> Crew {
         }
         crew.member_mut(number).expect("entered").is_full = *is_full;
     }
+    forget_news(&crew);
     crew
+}
+
+fn forget_news(crew: &Crew) {
+    for member in crew.members() {
+        member.handle.news.clear();
+    }
 }
 
 fn crew(lanes: &[Lane]) -> Crew {
@@ -371,22 +378,55 @@ fn numbers_are_used_again_and_never_twice_at_a_time() {
 
 #[test]
 fn the_lanes_that_may_take_a_message_are_told_of_it() {
-    for (bin, told) in [(0, [true, true, true]), (1, [false, true, true]), (3, [false, false, true])] {
+    for (bin, expected) in [(0, [true, true, true]), (1, [false, true, true]), (3, [false, false, true])] {
         let crew = crew(&[idle(0), resting(2), idle(3)]);
         crew.tell_of(bin);
-        let signalled: Vec<bool> = crew.members().iter().map(|member| member.handle.news.is_signalled()).collect();
-        assert_eq!(signalled, told, "{bin}");
+        assert_eq!(told(&crew), expected, "{bin}");
+    }
+}
+
+/// Which lanes have been told that there is news, in the order of their numbers.
+fn told(crew: &Crew) -> Vec<bool> {
+    crew.members().iter().map(|member| member.handle.news.is_signalled()).collect()
+}
+
+#[test]
+fn who_relied_on_a_larger_lane_is_told_when_it_takes_a_message_of_its_own() {
+    let now = Instant::now();
+    let mut crew = crew(&[resting(0), idle(1), idle(2), resting(3)]);
+    crew.carry(3, 1, SIZES[0] as u64, now);
+    assert_eq!(told(&crew), [false; 4], "it helps");
+    crew.carry(3, 2, SIZES[2] as u64, now);
+    assert_eq!(told(&crew), [true, false, false, false], "it cannot help any more");
+    forget_news(&crew);
+    crew.carry(3, 3, SIZES[2] as u64, now);
+    assert_eq!(told(&crew), [false; 4], "nor could it before");
+}
+
+#[test]
+fn who_gets_other_bins_is_told() {
+    let now = Instant::now();
+    let mut crew = crew(&[idle(0), idle(3)]);
+    crew.enter(1, now).expect("a descriptor");
+    assert_eq!(told(&crew)[..2], [false, false], "theirs are as before");
+    crew.crowded(now, 1.0);
+    assert_eq!(told(&crew), [true; 3], "two share, and the third is left over");
+}
+
+#[test]
+fn lanes_reach_down_to_the_smallest_and_not_up() {
+    for (lanes, reach) in [(&[][..], 0), (&[resting(0)], 1), (&[resting(2), idle(0)], 3), (&[connecting(3)], 4)] {
+        assert_eq!(crew(lanes).reach(), reach);
     }
 }
 
 #[test]
 fn who_holds_back_is_told_when_the_last_of_a_bin_is_done() {
     let mut crew = crew(&[busy(0, &[0, 0]), busy(3, &[3])]);
-    let told = |crew: &Crew| crew.members()[1].handle.news.is_signalled();
     crew.release(1, 100);
-    assert!(!told(&crew), "one is left");
+    assert!(!told(&crew)[1], "one is left");
     crew.release(1, 101);
-    assert!(told(&crew));
+    assert!(told(&crew)[1]);
 }
 
 #[test]

@@ -70,8 +70,8 @@ fn pick(from: Vec<usize>, n: usize) -> Option<usize> {
 
 fn happen(world: &mut World, event: &Event) {
     match event {
-        Event::Submit { bin, waited } => drop(world.submit(SIZES[*bin], *waited, true)),
-        Event::NoThread(bin) => drop(world.submit(SIZES[*bin], 0, false)),
+        Event::Submit { bin, waited } => _ = world.submit(SIZES[*bin], *waited, true),
+        Event::NoThread(bin) => _ = world.submit(SIZES[*bin], 0, false),
         Event::Step(n) => pick(world.lanes(), *n).into_iter().for_each(|lane| world.step(lane)),
         Event::Settle => {
             world.settle();

@@ -166,6 +166,23 @@ impl World {
         self.lanes_where(|thread| matches!(thread, Thread::Serving { aboard, .. } if !aboard.is_empty()))
     }
 
+    /// Whether this message's report is here; it is counted.
+    pub fn is_reported(&mut self, message: usize) -> bool {
+        if self.inboxes[message].as_ref().is_some_and(|inbox| inbox.take().is_some()) {
+            self.reports[message] += 1;
+        }
+        self.reports[message] > 0
+    }
+
+    /// The lanes that carry a message: those whose account has its place. Messages have their places in the order in which they came.
+    pub fn carriers_of(&self, message: usize) -> Vec<usize> {
+        let carries = |thread: &Thread| match thread {
+            Thread::Serving { aboard, .. } => aboard.iter().any(|job| job.place == Some(message as u64)),
+            _ => false,
+        };
+        self.lanes_where(carries)
+    }
+
     fn lanes_where(&self, wanted: impl Fn(&Thread) -> bool) -> Vec<usize> {
         self.lanes.iter().filter(|(_, lane)| wanted(&lane.thread)).map(|(number, _)| *number).collect()
     }
