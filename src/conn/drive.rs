@@ -242,16 +242,16 @@ impl<T: Token> Connection<T> {
 
     fn take_work<F: Feed<Token = T> + ?Sized>(&mut self, feed: &mut F) {
         self.session.set_backlog(feed.waiting() + self.aboard.unfinished());
-        while let Some(berth) = self.aboard.first_unfinished() {
-            if !self.session.has_room() {
-                return;
-            }
+        while let Some(berth) = self.aboard.first_unfinished().filter(|_| self.session.has_room()) {
             self.begin(berth);
         }
-        while !feed.is_stopping() && !self.session.is_retired() && !self.aboard.wants_to_be_alone() {
+        let has_room = self.aboard.unfinished() == 0;
+        // Asked also when nothing can be taken: so the floor above knows that what waits needs another connection.
+        while !feed.is_stopping() {
             let session = &self.session;
+            let takes_more = has_room && !session.is_retired() && !self.aboard.wants_to_be_alone();
             let vacancy = Vacancy {
-                fits: &|_| session.has_room(),
+                fits: &|_| takes_more && session.has_room(),
                 is_empty: session.in_flight() == 0,
                 is_proven: self.answered > 0,
             };

@@ -99,6 +99,11 @@ impl Crew {
         self.members.iter().filter(|member| member.is_open()).count()
     }
 
+    /// The bins from this one on are served by no lane that runs; those below are, if need be as the last resort.
+    pub fn reach(&self) -> usize {
+        self.members.iter().map(|member| self.plan.bins(member.group).end).max().unwrap_or(0)
+    }
+
     /// Wakes the lanes that may take a message of this bin.
     pub fn tell_of(&self, bin: usize) {
         let may_take = |member: &&Member| self.plan.bins(member.group).end > bin;
@@ -121,11 +126,16 @@ impl Crew {
         self.tell();
     }
 
-    /// A lane takes a message.
+    /// A lane takes a message. When it could help smaller bins until now and cannot any more, their lanes that rest are told: they may
+    /// have relied on it.
     pub fn carry(&mut self, number: usize, place: u64, size: u64, now: Instant) {
-        let bin = self.bins.bin(size);
-        if let Some(member) = self.members.iter_mut().find(|member| member.number() == number) {
-            member.take(place, Carried { size, bin, since: now });
+        let (bin, own) = (self.bins.bin(size), self.own_bins(number));
+        let Some(member) = self.member_mut(number) else { return };
+        let helped = member.carries_only_below(own.start);
+        member.take(place, Carried { size, bin, since: now });
+        if helped && own.contains(&bin) {
+            let relied = |member: &&Member| !member.is_open() && self.plan.bins(member.group).start < own.start;
+            self.members.iter().filter(relied).for_each(|member| member.handle.news.signal());
         }
     }
 
@@ -295,8 +305,10 @@ impl Crew {
         !own.is_empty() && others().any(|member| carried(member) || awaited(member))
     }
 
-    /// Deals the plan's places out: lanes with a connection first, each to its old bin or the nearest that is free.
+    /// Deals the plan's places out: lanes with a connection first, each to its old bin or the nearest that is free. Who gets other bins
+    /// than before is told.
     fn assign(&mut self) {
+        let before: Vec<Range<usize>> = self.members.iter().map(|member| self.plan.bins(member.group)).collect();
         let connections = self.crowding.map(|crowding| crowding.connections).into_iter();
         let most = connections.chain(Some(self.most).filter(|most| *most > 0)).min().unwrap_or(0);
         self.plan = Plan::new(&self.lanes, most);
@@ -316,6 +328,8 @@ impl Crew {
                 self.members[at].move_to(bins.start, &self.bins);
             }
         }
+        let others = self.members.iter().zip(before).filter(|(member, bins)| self.plan.bins(member.group) != *bins);
+        others.for_each(|(member, _)| member.handle.news.signal());
     }
 }
 
@@ -335,3 +349,6 @@ fn is_backlog(waiting: &dyn Backlog, bins: Range<usize>, lanes: usize) -> bool {
 pub(super) fn scattered(pause: Duration, scatter: f64) -> Duration {
     pause.mul_f64(0.5 + scatter.clamp(0.0, 1.0) / 2.0)
 }
+
+#[cfg(test)]
+mod tests;

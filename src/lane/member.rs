@@ -176,3 +176,86 @@ impl Member {
         self.aboard.values().map(|carried| carried.since).min()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Standing::*;
+    use super::*;
+    use crate::config::NextHopSettings;
+    use crate::lane::fixture::{BOUNDS, SIZES, sorted};
+
+    fn bins(settings: &NextHopSettings) -> Bins {
+        Bins::of(settings)
+    }
+
+    /// A lane of the bin for up to 1000 octets, connected, which carries one message of each of these bins.
+    fn carrying(of: &[usize]) -> Member {
+        let (now, bins) = (Instant::now(), bins(&sorted(&[1], 0)));
+        let mut member = Member::new(1, 1, &bins, now).expect("a descriptor");
+        member.stand(Connected, now);
+        for (place, bin) in of.iter().enumerate() {
+            let carried = Carried { size: SIZES[*bin] as u64, bin: *bin, since: now };
+            member.take(place as u64, carried);
+        }
+        member
+    }
+
+    #[test]
+    fn what_it_carries_is_counted_by_bin_and_comes_back_to_nothing() {
+        let mut member = carrying(&[0, 0, 1]);
+        assert_eq!([0, 1, 2, 3, 4].map(|bin| member.carries(bin)), [2, 1, 0, 0, 0]);
+        assert!(!member.carries_only_below(1) && member.carries_only_below(2));
+        assert!(member.oldest().is_some());
+        assert_eq!([2, 0, 1].map(|place| member.release(place)), [Some(1), Some(0), Some(0)]);
+        assert_eq!(member.release(1), None, "released already");
+        assert!(member.carries_only_below(0) && member.carried() == 0 && member.oldest().is_none());
+    }
+
+    #[test]
+    fn without_a_session_it_carries_nothing_and_has_no_lack_of_room() {
+        for standing in [Resting, Connecting] {
+            let mut member = carrying(&[0, 1]);
+            (member.is_full, member.server) = (true, Some("mx".into()));
+            assert_eq!(member.stand(standing, Instant::now()), Connected);
+            assert_eq!((member.carried(), member.carries(0), member.carries(1)), (0, 0, 0));
+            assert!(!member.is_full && member.server.is_none());
+            assert_eq!(member.release(0), None, "what comes back late is not counted");
+        }
+    }
+
+    #[test]
+    fn room_is_looked_for_again_when_a_message_comes_or_goes() {
+        let mut member = carrying(&[0]);
+        member.is_full = true;
+        member.release(0);
+        assert!(!member.is_full);
+        member.is_full = true;
+        member.take(7, Carried { size: 50, bin: 0, since: Instant::now() });
+        assert!(!member.is_full);
+    }
+
+    #[test]
+    fn other_bins_sort_what_it_carries_anew_and_it_finds_back_to_its_own() {
+        let mut member = carrying(&[0, 1, 2, 3]);
+        let two = NextHopSettings { sizebins: vec![1000, u64::MAX], ..sorted(&[1], 0) };
+        member.resort(&bins(&two));
+        assert_eq!(([0, 1, 2].map(|bin| member.carries(bin)), member.home()), ([2, 2, 0], 0));
+        let one = NextHopSettings { sizebins: vec![u64::MAX], ..sorted(&[1], 0) };
+        member.resort(&bins(&one));
+        assert_eq!((member.carries(0), member.home()), (4, 0));
+        let four = NextHopSettings { sizebins: BOUNDS.to_vec(), ..sorted(&[1], 0) };
+        member.resort(&bins(&four));
+        assert_eq!(([0, 1, 2, 3].map(|bin| member.carries(bin)), member.home()), ([1, 1, 1, 1], 1));
+        assert_eq!([0, 1, 2, 3].map(|place| member.release(place)), [Some(0), Some(1), Some(2), Some(3)]);
+    }
+
+    #[test]
+    fn an_attempt_to_connect_is_waited_for_a_while_only() {
+        let (mut member, now, second) = (carrying(&[]), Instant::now(), Duration::from_secs(1));
+        assert!(member.is_ready_within(second, now));
+        member.stand(Connecting, now);
+        assert!(member.is_ready_within(second, now) && !member.is_ready_within(second, now + second));
+        member.stand(Resting, now);
+        assert!(!member.is_ready_within(second, now));
+    }
+}

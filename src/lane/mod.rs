@@ -6,6 +6,8 @@
 pub mod bins;
 pub mod carrier;
 pub mod crew;
+#[cfg(test)]
+mod fixture;
 pub mod member;
 pub mod obligation;
 pub mod offers;

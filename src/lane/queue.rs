@@ -144,8 +144,13 @@ impl Queue {
 
     /// Takes all of them.
     pub fn take_all(&mut self) -> Vec<Job> {
+        self.take_bins(0..self.waiting.len())
+    }
+
+    /// Takes all of these bins.
+    pub fn take_bins(&mut self, bins: Range<usize>) -> Vec<Job> {
         let mut all: Vec<Job> = Vec::new();
-        for waiting in &mut self.waiting {
+        for waiting in self.waiting.get_mut(bins).unwrap_or_default() {
             all.extend(std::mem::take(waiting).jobs.into_values());
         }
         all
@@ -178,110 +183,4 @@ fn rank(job: &Job) -> Instant {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::NextHopSettings;
-    use crate::config::keys::set_next_hop;
-    use crate::lane::{Inbox, Obligation, Ticket};
-    use crate::mail::{Address, Content, Envelope, Message};
-    use std::time::Instant;
-
-    fn job(size: usize) -> (Job, Inbox) {
-        let recipients = vec![Address::parse("a@x").expect("an address")];
-        let message = Message {
-            queue_id: None,
-            next_hop: "mx.test".parse().expect("a next hop"),
-            envelope: Envelope::new(Address::null(), recipients),
-            content: Some(Content::from_bytes(&vec![b'x'; size - 2]).expect("content")),
-        };
-        let (ticket, inbox) = Ticket::issue(1);
-        (Job::new(message, Obligation { ticket, room: Vec::new() }, Instant::now()), inbox)
-    }
-
-    /// A queue with messages of these sizes, which nobody has given up.
-    fn queue(sizes: &[usize]) -> (Queue, Vec<Inbox>) {
-        let mut queue = Queue::new(Bins::of(&settings("0")));
-        let inboxes = sizes.iter().map(|size| {
-            let (job, inbox) = job(*size);
-            queue.put(job);
-            inbox
-        });
-        let inboxes = inboxes.collect();
-        (queue, inboxes)
-    }
-
-    /// Settings with these bins.
-    fn settings(bounds: &str) -> NextHopSettings {
-        let mut settings = NextHopSettings::default();
-        set_next_hop(&mut settings, "sizebins", bounds).expect(bounds);
-        settings
-    }
-
-    /// Takes the next message of the only bin.
-    fn take(queue: &mut Queue, vacancy: Vacancy<'_>) -> Option<Job> {
-        match queue.take(0..1, vacancy) {
-            Taken::Job(job) => Some(*job),
-            Taken::NoRoom | Taken::Nothing => None,
-        }
-    }
-
-    fn vacancy(is_empty: bool, is_proven: bool) -> Vacancy<'static> {
-        Vacancy { fits: &|_| true, is_empty, is_proven }
-    }
-
-    fn sizes(queue: &mut Queue) -> Vec<u64> {
-        queue.take_all().iter().map(Job::size).collect()
-    }
-
-    #[test]
-    fn a_message_that_comes_back_has_its_old_place() {
-        let (mut queue, _inboxes) = queue(&[10, 20, 30]);
-        let first = take(&mut queue, vacancy(true, false)).expect("the oldest");
-        let second = take(&mut queue, vacancy(false, false)).expect("the next");
-        queue.put(second);
-        queue.put(first);
-        let (new, _inbox) = job(40);
-        queue.put(new);
-        assert_eq!(sizes(&mut queue), [10, 20, 30, 40]);
-    }
-
-    #[test]
-    fn nothing_is_taken_without_room_and_the_abandoned_are_handed_out_all_the_same() {
-        let (mut queue, mut inboxes) = queue(&[10, 20]);
-        inboxes.remove(0);
-        let full = Vacancy { fits: &|size| size < 20, is_empty: false, is_proven: true };
-        assert!(take(&mut queue, full).expect("abandoned").token.is_cancelled());
-        assert!(take(&mut queue, full).is_none());
-        assert_eq!(queue.total(), 1);
-        assert_eq!(take(&mut queue, vacancy(false, true)).expect("room").size(), 20);
-    }
-
-    #[test]
-    fn the_abandoned_are_found_wherever_they_stand() {
-        let (mut queue, mut inboxes) = queue(&[10, 20, 30, 40]);
-        drop((inboxes.remove(3), inboxes.remove(1)));
-        let gone: Vec<u64> = queue.take_withdrawn().iter().map(Job::size).collect();
-        assert_eq!((gone, sizes(&mut queue)), (vec![20, 40], vec![10, 30]));
-    }
-
-    #[test]
-    fn a_suspect_waits_for_a_connection_that_is_proven_and_empty() {
-        let (mut queue, _inboxes) = queue(&[10, 20]);
-        let mut suspect = take(&mut queue, vacancy(true, false)).expect("the oldest");
-        suspect.attempts = 2;
-        queue.put(suspect);
-        assert!(take(&mut queue, vacancy(false, true)).is_none(), "the window runs empty for it");
-        assert_eq!(take(&mut queue, vacancy(true, true)).expect("proven and empty").size(), 10);
-    }
-
-    #[test]
-    fn a_new_connection_begins_with_another_message_if_there_is_one() {
-        let (mut queue, _inboxes) = queue(&[10, 20]);
-        let mut suspect = take(&mut queue, vacancy(true, false)).expect("the oldest");
-        suspect.attempts = 2;
-        queue.put(suspect);
-        assert_eq!(take(&mut queue, vacancy(true, false)).expect("the innocent one").size(), 20);
-        assert!(take(&mut queue, vacancy(false, false)).is_none(), "the suspect goes alone");
-        assert_eq!(take(&mut queue, vacancy(true, false)).expect("no other waits").size(), 10);
-    }
-}
+mod tests;

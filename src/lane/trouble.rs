@@ -70,6 +70,13 @@ mod tests {
     use super::*;
     use crate::mail::EnhancedStatus;
 
+    impl Trouble {
+        /// As if the pause were over.
+        pub(in crate::lane) fn end_pause(&mut self, now: Instant) {
+            self.why.iter_mut().for_each(|(_, until)| *until = now);
+        }
+    }
+
     fn outcome(text: &str) -> Outcome {
         Outcome::deferred(EnhancedStatus::new(4, 4, 1), text)
     }

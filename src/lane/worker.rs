@@ -69,7 +69,9 @@ fn start_one(site: &Arc<Site>, handle: Handle) {
 impl Lane {
     fn run(&mut self) {
         loop {
-            if self.site.claim(self.number) {
+            let (wanted, entered) = self.site.claim(self.number);
+            start(&self.site, entered);
+            if wanted {
                 self.serve();
                 self.step_down();
             } else if (self.site.is_stopping() || !self.rest()) && self.site.leave(self.number) {

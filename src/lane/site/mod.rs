@@ -161,11 +161,16 @@ impl Site {
 
     /// Enters the lanes that pay for what waits.
     fn staff(&self, state: &mut State) -> Vec<Handle> {
+        self.staff_from(0, state)
+    }
+
+    /// The same, for this bin and those above it.
+    fn staff_from(&self, first: usize, state: &mut State) -> Vec<Handle> {
         let (mut entered, now) = (Vec::new(), Instant::now());
         if self.is_stopping() || state.queue.total() == 0 {
             return entered;
         }
-        for bin in 0..state.queue.bins().len() {
+        for bin in first..state.queue.bins().len() {
             let waits = state.queue.len(bin..bin + 1) > 0;
             if waits && state.crew.wants_member(bin, &state.queue, now) {
                 entered.extend(state.crew.enter(bin, now).ok());
@@ -174,12 +179,14 @@ impl Site {
         entered
     }
 
-    /// No thread could be started for this lane. What waits when there is no other is deferred.
+    /// No thread could be started for this lane. What waits and is too large for every other is deferred.
     pub fn not_started(&self, number: usize) {
         let mut state = self.state.lock();
         state.crew.leave(number);
         let stranded = state.stranded();
         state.asked = state.asked && !state.crew.members().is_empty();
+        // One of larger bins may have relied on it for smaller ones.
+        state.crew.tell();
         drop(state);
         self.changed.notify_all();
         self.settle_all(stranded, &no_lane());
@@ -233,14 +240,20 @@ impl Site {
     }
 
     /// A lane without a connection asks whether it should make one. If so it counts as connecting from now on, until
-    /// [`Site::connected`] or [`Site::step_down`].
-    pub fn claim(&self, number: usize) -> bool {
+    /// [`Site::connected`] or [`Site::step_down`]. Returns lanes to be started as well: a lane that comes here may have lost its connection,
+    /// and with it lanes have got other bins, so that the largest may be nobody's now. (For others there is the last resort.)
+    pub fn claim(&self, number: usize) -> (bool, Vec<Handle>) {
         let mut state = self.state.lock();
         let wanted = !self.is_stopping() && state.wants_connection(number);
         if wanted {
             state.crew.stand(number, Standing::Connecting, Instant::now());
         }
-        wanted
+        let reach = state.crew.reach();
+        let entered = self.staff_from(reach, &mut state);
+        let stranded = state.stranded();
+        drop(state);
+        self.settle_all(stranded, &no_lane());
+        (wanted, entered)
     }
 
     /// When a lane that rests should ask again although nobody has told it anything, if its patience reaches so far.
@@ -336,9 +349,9 @@ impl State {
         }
     }
 
-    /// What waits although there is nobody to take it.
+    /// What waits although no lane runs that may ever take it.
     fn stranded(&mut self) -> Vec<Job> {
-        if self.crew.members().is_empty() { self.queue.take_all() } else { Vec::new() }
+        self.queue.take_bins(self.crew.reach()..self.queue.bins().len())
     }
 
     fn has_work(&self) -> bool {
@@ -367,3 +380,6 @@ fn stopping() -> Outcome {
 fn no_lane() -> Outcome {
     Outcome::deferred(EnhancedStatus::new(4, 3, 2), "no thread or descriptor is left for a connection")
 }
+
+#[cfg(test)]
+mod tests;
