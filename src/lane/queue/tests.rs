@@ -5,6 +5,9 @@ use crate::config::NextHopSettings;
 use crate::config::keys::set_next_hop;
 use crate::lane::Inbox;
 use crate::lane::fixture::{self, SIZES, job};
+use crate::mail::{Envelope, Priority};
+use std::sync::Arc;
+use std::time::Duration;
 
 /// A queue with messages of these sizes, which nobody has given up.
 fn queue(sizes: &[usize]) -> (Queue, Vec<Inbox>) {
@@ -203,4 +206,33 @@ fn the_abandoned_are_found_in_every_bin() {
     assert_eq!(gone, [Some(1), Some(3)]);
     assert_eq!([0, 1, 2, 3].map(|bin| queue.len(bin..bin + 1)), [1, 0, 1, 1]);
     assert!(queue.take_withdrawn().is_empty() && queue.oldest(1).is_none() && queue.oldest(3).is_some());
+}
+
+/// The order in which messages go that came this many seconds apart from the first, with these priorities.
+fn by_priority(messages: &[(u64, i8)]) -> Vec<usize> {
+    let (mut queue, start) = (Queue::new(Bins::of(&settings("0"))), Instant::now());
+    let mut inboxes = Vec::new();
+    for (seconds, priority) in messages {
+        let (mut job, inbox) = fixture::job_with(50, start + Duration::from_secs(*seconds), Vec::new());
+        let envelope = Envelope::clone(&job.envelope);
+        job.envelope = Arc::new(Envelope { priority: Some(Priority::new(*priority).expect("a priority")), ..envelope });
+        queue.put(job);
+        inboxes.push(inbox);
+    }
+    let places = std::iter::from_fn(|| take(&mut queue, vacancy(true, true)).and_then(|job| job.place));
+    places.map(|place| place as usize).collect()
+}
+
+#[test]
+fn the_higher_priority_goes_first_and_the_lower_only_waits_so_long() {
+    assert_eq!(by_priority(&[(0, 0), (0, 9), (0, -9), (0, 1)]), [1, 3, 0, 2]);
+    assert_eq!(by_priority(&[(0, 4), (1, 4), (2, 4)]), [0, 1, 2], "who came first among equals");
+    let step = PRIORITY_STEP.as_secs();
+    assert_eq!(by_priority(&[(0, 0), (step - 1, 1)]), [1, 0]);
+    assert_eq!(by_priority(&[(0, 0), (step + 1, 1)]), [0, 1], "it has waited for a step");
+    assert_eq!(
+        by_priority(&[(0, -9), (18 * step + 1, 9)]),
+        [0, 1],
+        "even the lowest, behind an endless stream of the highest"
+    );
 }

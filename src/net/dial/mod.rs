@@ -299,6 +299,23 @@ mod tests {
     }
 
     #[test]
+    fn packets_are_marked_and_what_the_kernel_does_not_have_is_told() {
+        let (listener, address) = listener();
+        let options = DialOptions { dscp: Some(46), congestion: Some("reno"), ..DialOptions::new(LONG) };
+        let dialled = dial_addresses(&target(address), vec![address], &options).expect("up");
+        let socket = socket2::SockRef::from(&dialled.stream);
+        assert_eq!(socket.tos_v4().expect("a socket"), 46 << 2);
+        assert!(socket.tcp_congestion().expect("a socket").starts_with(b"reno\0"), "every Linux has it");
+        assert!(dialled.refused_options.is_empty());
+        talks(&listener, dialled);
+        let options = DialOptions { congestion: Some("no-such-thing"), ..DialOptions::new(LONG) };
+        let dialled = dial_addresses(&target(address), vec![address], &options).expect("up all the same");
+        assert_eq!(dialled.refused_options.len(), 1);
+        assert!(dialled.refused_options[0].starts_with("congestion control no-such-thing is not to be had: "));
+        talks(&listener, dialled);
+    }
+
+    #[test]
     fn excluded_addresses_are_passed_over_until_none_is_left() {
         let (first, one) = listener();
         let (second, two) = listener();
