@@ -5,12 +5,13 @@
 //! `poll(2)` on its socket and its wake. The socket's side is in `line.rs`, the account of messages in
 //! `aboard.rs`.
 //!
-//! Promises to the floor above ([`Feed`]): every delivery taken comes back exactly once, settled or unsent; work is
+//! Promises to the floor above ([`Feed`], in `feed.rs`): every delivery taken comes back exactly once, settled or unsent; work is
 //! taken only when it goes on the wire at once; what the server said before it closed is read before anything is judged;
 //! a message that is suspected of ending connections is alone on this one.
 
-use super::aboard::{Aboard, Leaving, Retry, Token};
+use super::aboard::{Aboard, Leaving, Token};
 use super::delivery::Delivery;
+use super::feed::{Feed, Vacancy};
 use super::ledger::ServerKey;
 use super::line::Line;
 use super::open::{OpenError, Opened, Opener};
@@ -22,42 +23,6 @@ use crate::smtp::{CloseReason, End, Event, Extensions, Fact, Session, Transactio
 use log::warn;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
-
-/// What a connection has room for.
-#[derive(Clone, Copy)]
-pub struct Vacancy<'a> {
-    /// Whether a message of so many octets would go on the wire at once.
-    pub fits: &'a dyn Fn(u64) -> bool,
-    /// Nothing is in flight.
-    pub is_empty: bool,
-    /// The server has answered a transaction on this connection.
-    pub is_proven: bool,
-}
-
-/// Where messages come from and go back to; the lane.
-pub trait Feed {
-    /// What travels with each message.
-    type Token: Token;
-
-    /// The next message that there is room for.
-    fn next(&mut self, vacancy: Vacancy<'_>) -> Option<Delivery<Self::Token>>;
-    /// Messages that wait.
-    fn waiting(&self) -> usize;
-    /// Whether large content is to be held back, because smaller messages are on their way over other connections.
-    fn must_yield(&self) -> bool {
-        false
-    }
-    /// Every recipient has an outcome.
-    fn settled(&mut self, delivery: Delivery<Self::Token>, server: &str, level: Level);
-    /// Not sent; some recipients have no outcome.
-    fn unsent(&mut self, delivery: Delivery<Self::Token>, server: &str, level: Level, retry: Retry);
-    /// The server is ready and offers this.
-    fn offered(&mut self, offered: &Extensions, server: &str);
-    /// Whether to finish what is in flight and take no more.
-    fn is_stopping(&self) -> bool;
-    /// The time at which even what is in flight is given up, once stopping has such an end.
-    fn must_end_by(&self) -> Option<Instant>;
-}
 
 /// One connection.
 pub struct Connection<T> {
@@ -231,13 +196,20 @@ impl<T: Token> Connection<T> {
 
     /// Writes all that there is, or, while smaller messages are on their way elsewhere, a piece now and then.
     fn write<F: Feed<Token = T> + ?Sized>(&mut self, feed: &F) {
-        let grant = self.yielding.grant(feed.must_yield(), self.line.traffic(), Instant::now());
-        self.opener.gauge.set_yielding(self.yielding.is_active());
-        match grant {
+        match self.grant(feed) {
             Grant::All => self.line.write(&mut self.session, usize::MAX, feed.must_end_by()),
             Grant::Piece(octets) => self.line.write(&mut self.session, octets, feed.must_end_by()),
             Grant::Pause(until) => self.line.pause(&mut self.session, until, feed.must_end_by()),
         }
+    }
+
+    fn grant<F: Feed<Token = T> + ?Sized>(&mut self, feed: &F) -> Grant {
+        if !self.opener.manners.yields {
+            return Grant::All;
+        }
+        let grant = self.yielding.grant(feed.must_yield(), self.line.traffic(), Instant::now());
+        self.opener.gauge.set_yielding(self.yielding.is_active());
+        grant
     }
 
     fn take_work<F: Feed<Token = T> + ?Sized>(&mut self, feed: &mut F) {

@@ -8,6 +8,7 @@
 pub mod aboard;
 pub mod delivery;
 pub mod drive;
+pub mod feed;
 pub mod gauge;
 pub mod ledger;
 mod line;
@@ -18,7 +19,8 @@ pub mod yielding;
 
 pub use aboard::{Retry, Token};
 pub use delivery::Delivery;
-pub use drive::{Connection, Feed, Vacancy};
+pub use drive::Connection;
+pub use feed::{Feed, Vacancy};
 pub use gauge::Gauge;
 pub use ledger::Ledger;
 pub use open::{Manners, OpenError, Opener};

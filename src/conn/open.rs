@@ -49,8 +49,9 @@ pub struct Manners {
     pub dscp: Option<u8>,
     /// TCP congestion control; `None` leaves it to the system.
     pub congestion: Option<String>,
-    /// The kernel is to hold few octets that are not on the wire yet, so that a pause takes effect at once.
-    pub few_unsent: bool,
+    /// It may have to hold its content back for smaller messages ([`super::yielding`]); so the kernel is to keep few octets that are not on
+    /// the wire yet, and a pause takes effect at once.
+    pub yields: bool,
 }
 
 /// Everything that is the same for all connections of one lane.
@@ -107,7 +108,7 @@ impl Opener {
         for refused in dialled.refused_options {
             warn!("{}: {}: {server}: {refused}", self.next_hop, self.lane);
         }
-        if self.manners.few_unsent
+        if self.manners.yields
             && let Err(error) = duplex.limit_unsent(FEW_UNSENT)
         {
             debug!("{server}: cannot limit what the kernel holds back: {error}");

@@ -231,7 +231,7 @@ impl Site {
         let bin = self.state.lock().crew.own_bins(number).start;
         let settings = self.settings();
         let congestion = settings.congestion_of(bin).map(str::to_owned);
-        Manners { dscp: settings.dscp_of(bin), congestion, few_unsent: bin > 0 }
+        Manners { dscp: settings.dscp_of(bin), congestion, yields: bin > 0 }
     }
 
     /// Whether this lane is to end what it carries and to take nothing more: the site is stopping, or the lane is left over.

@@ -1,0 +1,43 @@
+//! Where a connection's messages come from and go back to, as the connection sees it: the floor above.
+
+use super::aboard::{Retry, Token};
+use super::delivery::Delivery;
+use crate::config::Level;
+use crate::smtp::Extensions;
+use std::time::Instant;
+
+/// What a connection has room for.
+#[derive(Clone, Copy)]
+pub struct Vacancy<'a> {
+    /// Whether a message of so many octets would go on the wire at once.
+    pub fits: &'a dyn Fn(u64) -> bool,
+    /// Nothing is in flight.
+    pub is_empty: bool,
+    /// The server has answered a transaction on this connection.
+    pub is_proven: bool,
+}
+
+/// Where messages come from and go back to; the lane.
+pub trait Feed {
+    /// What travels with each message.
+    type Token: Token;
+
+    /// The next message that there is room for.
+    fn next(&mut self, vacancy: Vacancy<'_>) -> Option<Delivery<Self::Token>>;
+    /// Messages that wait.
+    fn waiting(&self) -> usize;
+    /// Whether large content is to be held back, because smaller messages are on their way over other connections.
+    fn must_yield(&self) -> bool {
+        false
+    }
+    /// Every recipient has an outcome.
+    fn settled(&mut self, delivery: Delivery<Self::Token>, server: &str, level: Level);
+    /// Not sent; some recipients have no outcome.
+    fn unsent(&mut self, delivery: Delivery<Self::Token>, server: &str, level: Level, retry: Retry);
+    /// The server is ready and offers this.
+    fn offered(&mut self, offered: &Extensions, server: &str);
+    /// Whether to finish what is in flight and take no more.
+    fn is_stopping(&self) -> bool;
+    /// The time at which even what is in flight is given up, once stopping has such an end.
+    fn must_end_by(&self) -> Option<Instant>;
+}
