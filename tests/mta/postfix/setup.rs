@@ -103,7 +103,7 @@ impl Setup {
         let own =
             format!("config_directory=@/etc\nqueue_directory=@/queue\ndata_directory=@/data\nmyhostname={name}\n");
         let log = "maillog_file=@/maillog\nmaillog_file_prefixes=@\n";
-        place.write("etc/main.cf", &(directories() + MAIN + &filled(&(own + log + &self.main))));
+        place.write("etc/main.cf", &without_repeats(&(directories() + MAIN + &filled(&(own + log + &self.main)))));
         place.write("etc/master.cf", &format!("{port} inet n - n - 300 smtpd\n{MASTER}{}", filled(&self.master)));
         place.write("etc/refusals", REFUSALS);
         if let Some(transport) = &self.transport {
@@ -111,6 +111,15 @@ impl Setup {
         }
         name
     }
+}
+
+/// Each name with its last value only. Postfix would take that too, but every program of it would log a warning for each repeat;
+/// master(8) stands still for ever when it has more to log at a reload than the socket of postlogd(8) holds, which it has not started yet.
+fn without_repeats(main: &str) -> String {
+    let name = |line: &str| line.split('=').next().unwrap_or_default().trim().to_owned();
+    let lines: Vec<&str> = main.lines().collect();
+    let is_last = |(at, line): &(usize, &str)| !lines[at + 1..].iter().any(|later| name(later) == name(line));
+    lines.iter().copied().enumerate().filter(is_last).map(|(_, line)| format!("{line}\n")).collect()
 }
 
 /// Where this machine's Postfix has its programs.
