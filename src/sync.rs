@@ -1,7 +1,8 @@
 //! Floor 0: the locks, channels and budgets that every floor above may use.
 //!
-//! `parking_lot` and `crossbeam-channel` are named here and nowhere else, so that a model checker or
-//! another implementation can be put in their place at one point. Poisoning does not exist here: a
+//! `parking_lot` and `crossbeam-channel` are named here and nowhere else, so that the schedule explorer's twins (`explored`) or
+//! another implementation can be put in their place at one point. What lanes share uses [`thread`] and [`atomic`] from here for the
+//! same reason. Poisoning does not exist here: a
 //! thread that panics leaves its lock open, and the [`crate::lane::ticket`] law (a dropped ticket is a
 //! deferred report) keeps the messages right.
 
@@ -9,8 +10,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+#[cfg(pipelane_shuttle)]
+mod explored;
+
+#[cfg(not(pipelane_shuttle))]
 pub use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded, unbounded};
+#[cfg(pipelane_shuttle)]
+pub use explored::*;
+#[cfg(not(pipelane_shuttle))]
 pub use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
+#[cfg(not(pipelane_shuttle))]
+pub use std::{sync::atomic, thread};
 
 /// No wait is longer, so that the clock cannot overflow whatever a caller asks for.
 pub const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);

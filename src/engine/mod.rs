@@ -10,11 +10,11 @@ use crate::config::Config;
 use crate::conn::Ledger;
 use crate::lane::{Connector, Dialler, Obligation, Statistics, Ticket};
 use crate::mail::{Message, NextHop, Outcome};
+use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Budget, Mutex, Permit, RwLock, after};
 use channel::Channel;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 pub use crate::lane::Offers;

@@ -7,10 +7,10 @@
 
 use crate::mail::{EnhancedStatus, Outcome, Report, Verdict};
 use crate::net::Wake;
+use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Receiver, Sender, bounded};
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// The sending end: one report, guaranteed.

@@ -8,9 +8,8 @@ use super::report::{self, Route};
 use super::{Job, Obligation, Site};
 use crate::config::Level;
 use crate::conn::{Feed, Manners, Opener, Retry, Token, Vacancy, policy};
-use crate::net::{Interest, Watch, poll};
 use crate::smtp::{Cause, CloseReason, Extensions};
-use crate::sync::{Permit, after};
+use crate::sync::{Permit, after, thread};
 use log::{error, warn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -59,7 +58,7 @@ fn start_one(site: &Arc<Site>, handle: Handle) {
             let _ = catch_unwind(AssertUnwindSafe(say));
         }
     };
-    let spawn = || std::thread::Builder::new().name(format!("lane {number}")).spawn(body);
+    let spawn = || thread::Builder::new().name(format!("lane {number}")).spawn(body);
     if let Err(error) = site.start_thread(spawn) {
         error!("{}: no lane can be started: {error}", site.next_hop);
         site.not_started(number);
@@ -84,9 +83,9 @@ impl Lane {
     fn rest(&self) -> bool {
         let patience = after(self.site.settings().timeouts.idle);
         let again = self.site.ask_again_at(patience);
-        let woken = poll(&mut [Watch::new(self.opener.news.fd(), Interest::Read)], Some(again));
+        let woken = self.opener.news.wait(Some(again));
         self.opener.news.clear();
-        again < patience || matches!(woken, Ok(n) if n > 0)
+        again < patience || woken
     }
 
     /// One connection, from dialling to its end.

@@ -18,7 +18,8 @@
 //!
 //! It speaks no protocol, never half-closes and does no TLS. Linux only (TCP_QUICKACK, SIOCOUTQ).
 
-use super::sys::{self, Interest, Path, Wake, Watch};
+use super::Wake;
+use super::sys::{self, Interest, Path, Watch};
 use socket2::SockRef;
 use std::collections::VecDeque;
 use std::fmt;

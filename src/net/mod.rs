@@ -7,13 +7,19 @@
 
 pub mod dial;
 pub mod duplex;
+#[cfg(pipelane_shuttle)]
+mod explored;
 pub mod host;
 pub mod sys;
 
 pub use dial::{DialError, DialErrorKind, DialOptions, Dialled, Target, dial, dial_addresses};
 pub use duplex::{Closer, Duplex, Ready};
+#[cfg(pipelane_shuttle)]
+pub use explored::Wake;
 pub use host::host_name;
+#[cfg(not(pipelane_shuttle))]
+pub use sys::Wake;
 pub use sys::{
-    Interest, Path, PeerCredentials, Wake, Watch, group_id, monotonic, peer_credentials, poll, raise_descriptor_limit,
+    Interest, Path, PeerCredentials, Watch, group_id, monotonic, peer_credentials, poll, raise_descriptor_limit,
     user_id,
 };

@@ -52,6 +52,11 @@ impl Wake {
         unsafe { libc::poll(&raw mut poll, 1, 0) == 1 }
     }
 
+    /// Waits until it is signalled, without clearing it, or until the moment has come. Whether it is signalled.
+    pub fn wait(&self, until: Option<Instant>) -> bool {
+        matches!(poll(&mut [Watch::new(self.fd(), Interest::Read)], until), Ok(found) if found > 0)
+    }
+
     /// For `poll(2)`.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()

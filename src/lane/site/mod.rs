@@ -21,11 +21,11 @@ use super::{Connector, Job, Offers, Statistics, report};
 use crate::config::NextHopSettings;
 use crate::conn::{Ledger, Manners, Token, Vacancy};
 use crate::mail::{EnhancedStatus, NextHop, Outcome};
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::thread::JoinHandle;
 use crate::sync::{Budget, Condvar, Mutex, RwLock};
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use std::time::Instant;
 
 /// A message that is not taken, and what to report.

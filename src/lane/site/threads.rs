@@ -1,8 +1,8 @@
 //! The threads of a site's lanes: kept to be joined, so that none is left when the engine has gone.
 
 use super::Site;
+use crate::sync::thread::JoinHandle;
 use std::io;
-use std::thread::JoinHandle;
 
 impl Site {
     /// Starts a lane's thread and keeps it; lets go of those that have ended.

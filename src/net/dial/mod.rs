@@ -11,7 +11,8 @@
 mod error;
 mod race;
 
-use super::sys::{self, ResolveError, Wake};
+use super::Wake;
+use super::sys::{self, ResolveError};
 pub use error::{Attempt, DialError, DialErrorKind};
 use race::{Lost, Race};
 use std::collections::VecDeque;
