@@ -197,12 +197,23 @@ fn door(engine: &Arc<Engine>, bins: &'static [usize]) -> thread::JoinHandle<Vec<
     })
 }
 
+/// The same, but each message is submitted some time after the one before was done, so that lanes have nothing to do in between.
+fn patient_door(engine: &Arc<Engine>, bins: &'static [usize]) -> thread::JoinHandle<Vec<Verdict>> {
+    let engine = Arc::clone(engine);
+    let one = move |bin: &usize| {
+        let done = verdict(&submit(&engine, SIZES[*bin], None));
+        (0..thread_rng().gen_range(0..40)).for_each(|_| thread::yield_now());
+        done
+    };
+    thread::spawn(move || bins.iter().map(one).collect())
+}
+
 fn ends(doors: Vec<thread::JoinHandle<Vec<Verdict>>>) -> Vec<Verdict> {
     doors.into_iter().flat_map(|door| door.join().expect("the door ends")).collect()
 }
 
 /// Schedules of each kind and each way with time.
-const SCHEDULES: usize = 1500;
+const SCHEDULES: usize = 2000;
 
 /// Tries many schedules, at random and by priorities, without time and with it.
 fn explore(what: impl Fn() + Send + Sync + 'static) {
@@ -284,6 +295,25 @@ fn a_helper_that_turns_to_its_own_work_leaves_nobody_behind() {
         let engine = engine(settings(&[1], 0), Server::default());
         all_delivered(&[verdict(&submit(&engine, SIZES[2], None))]);
         let doors = vec![door(&engine, &[0, 0]), door(&engine, &[2, 2]), door(&engine, &[1])];
+        all_delivered(&ends(doors));
+        drop(engine);
+    });
+}
+
+#[test]
+fn the_only_lane_that_grows_tired_and_a_message_that_comes_do_not_miss_each_other() {
+    explore(|| {
+        let engine = engine(unsorted(1), Server::default());
+        all_delivered(&ends(vec![patient_door(&engine, &[0, 0, 0, 0])]));
+        drop(engine);
+    });
+}
+
+#[test]
+fn lanes_that_grow_tired_and_messages_that_come_do_not_miss_each_other() {
+    explore(|| {
+        let engine = engine(settings(&[1], 0), Server::default());
+        let doors = vec![patient_door(&engine, &[0, 2, 0, 1]), patient_door(&engine, &[2, 0])];
         all_delivered(&ends(doors));
         drop(engine);
     });

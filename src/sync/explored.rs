@@ -25,10 +25,6 @@ pub fn let_time_pass(passes: bool) {
     TIME_PASSES.set(passes);
 }
 
-fn is_over(deadline: Instant) -> bool {
-    deadline <= Instant::now() || (TIME_PASSES.get() && shuttle::rand::thread_rng().gen_bool(0.25))
-}
-
 fn whole<T>(result: LockResult<T>) -> T {
     result.unwrap_or_else(PoisonError::into_inner)
 }
@@ -97,16 +93,18 @@ impl Condvar {
         guard.inner = Some(whole(self.0.wait(held)));
     }
 
-    /// The same, with an end that may come at any moment or never.
+    /// The same, with an end that never comes, or, where time passes, that may have come whenever this thread goes on. It then goes on
+    /// also without either, as a condition variable may.
     pub fn wait_until<T>(&self, guard: &mut MutexGuard<'_, T>, deadline: Instant) -> WaitTimeoutResult {
-        if !is_over(deadline) {
+        let is_past = deadline <= Instant::now();
+        if !is_past && !TIME_PASSES.get() {
             self.wait(guard);
             return WaitTimeoutResult(false);
         }
         guard.inner = None;
         thread::yield_now();
         guard.inner = Some(whole(guard.lock.0.lock()));
-        WaitTimeoutResult(true)
+        WaitTimeoutResult(is_past || shuttle::rand::thread_rng().gen_ratio(1, 4))
     }
 
     /// Tells one.

@@ -57,7 +57,10 @@ fn a_larger_lane_is_told_when_the_thread_of_a_smaller_one_cannot_be_had() {
     let large = world.serving()[0];
     world.lose(large);
     world.settle();
-    let small = world.submit(SIZES[0], 0, false);
+    let (small, entered) = world.put(SIZES[0], 0);
+    world.settle();
+    assert_eq!(world.resting(), [large], "a lane for it is about to be started");
+    world.cannot_start(entered);
     world.settle();
     assert_eq!(world.dialling(), [large], "as the last resort");
     world.bring_home();
@@ -83,6 +86,7 @@ fn the_end_of_a_crowding_leaves_no_bin_without_a_lane() {
     world.bring_home();
     world.check_accounts();
     world.check_reports();
+    assert_eq!(world.site.statistics.counts().deferred, 0, "a lane was started for them");
 }
 
 #[test]

@@ -101,23 +101,33 @@ impl World {
     }
 
     /// No thread is left for the lanes that the site wants started, as [`worker`](crate::lane::worker) finds.
-    fn cannot_start(&mut self, entered: Vec<Handle>) {
+    pub fn cannot_start(&mut self, entered: Vec<Handle>) {
         entered.into_iter().for_each(|handle| self.site.not_started(handle.number));
     }
 
     /// Submits a message that says to have waited so many seconds already. `threads`: whether there are any left.
     pub fn submit(&mut self, size: usize, waited: u64, threads: bool) -> usize {
+        let (message, entered) = self.put(size, waited);
+        if threads {
+            self.start(entered);
+        } else {
+            self.cannot_start(entered);
+        }
+        message
+    }
+
+    /// The same, with the lanes that are to be started.
+    pub fn put(&mut self, size: usize, waited: u64) -> (usize, Vec<Handle>) {
         let permit = self.room.try_take(1).expect("no limit");
         let submitted = self.start.checked_sub(Duration::from_secs(waited)).unwrap_or(self.start);
         let (job, inbox) = job_with(size, submitted, vec![permit]);
         self.inboxes.push(Some(inbox));
         self.reports.push(0);
-        match self.site.put(job) {
-            Ok(entered) if threads => self.start(entered),
-            Ok(entered) => self.cannot_start(entered),
-            Err((job, outcome)) => self.site.settle_unsent(*job, &outcome),
-        }
-        self.inboxes.len() - 1
+        let entered = self.site.put(job).unwrap_or_else(|(job, outcome)| {
+            self.site.settle_unsent(*job, &outcome);
+            Vec::new()
+        });
+        (self.inboxes.len() - 1, entered)
     }
 
     /// Whoever submitted this message goes away.
@@ -354,9 +364,16 @@ impl World {
     /// The lanes end after a stop, which all messages survive.
     pub fn end(&mut self) {
         self.stop();
-        for _ in 0..1000 {
+        for round in 0..1000 {
             self.settle();
-            self.busy().into_iter().for_each(|number| self.answer(number, 0));
+            for number in self.busy() {
+                // Every fifth connection is lost instead.
+                if (round + number) % 5 == 0 {
+                    self.lose(number);
+                } else {
+                    self.answer(number, 0);
+                }
+            }
         }
         assert!(self.lanes.is_empty() && self.site.lanes() == 0, "lanes do not end: {}", self.picture());
     }

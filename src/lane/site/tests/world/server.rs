@@ -49,6 +49,16 @@ impl World {
         self.step_down(number);
     }
 
+    /// A lane gives one of its messages back, and its connection goes on.
+    pub fn give_back(&mut self, number: usize, which: usize) {
+        let Thread::Serving { aboard, woken, .. } = &mut self.lane(number).thread else { return };
+        if !aboard.is_empty() {
+            let job = aboard.remove(which % aboard.len());
+            *woken = true;
+            self.unsent(number, job, false, &mut None);
+        }
+    }
+
     fn unsent(&mut self, number: usize, mut job: Job, charged: bool, blamed: &mut Option<u64>) {
         if job.token.is_cancelled() {
             self.site.release(number, job.place);
