@@ -5,7 +5,11 @@
 use crate::machine;
 use crate::postfix::{Postfix, Setup};
 use pipelane_link::{Direction, Link, LinkOptions, Tally};
+use std::process::Stdio;
 use std::time::Duration;
+
+/// A packet later than this tells of a machine that stood still or was too busy: the run is told of.
+const LATE: Duration = Duration::from_millis(20);
 
 /// How far away the server is.
 #[derive(Debug, Clone, Copy)]
@@ -50,7 +54,16 @@ impl World {
     pub fn start(distance: Distance, setup: Setup) -> Result<World, String> {
         let link = distance.options().map(Link::start).transpose().map_err(|error| error.to_string())?;
         let setup = link.iter().fold(setup, |setup, link| setup.at(link.far()));
-        Ok(World { server: Postfix::start(setup), link })
+        let world = World { server: Postfix::start(setup), link };
+        world.watch()?;
+        Ok(world)
+    }
+
+    /// Starts the shell command in `PIPELANE_WATCH` at the near end, for a person who looks into a run. It should end by itself.
+    fn watch(&self) -> Result<(), String> {
+        let (Some(command), Some(link)) = (std::env::var_os("PIPELANE_WATCH"), &self.link) else { return Ok(()) };
+        let started = link.near().command("sh").arg("-c").arg(command).stdin(Stdio::null()).spawn();
+        started.map(drop).map_err(|error| error.to_string())
     }
 
     /// Does something at the near end.
@@ -77,6 +90,9 @@ impl World {
         let again = self.near(machine::retransmitted);
         let Some(link) = self.link.take() else { return Ok(None) };
         let tally = link.stop().map_err(|error| error.to_string())?;
+        if tally.latest > LATE {
+            eprintln!("the latest packet was {:.0} ms late", tally.latest.as_secs_f64() * 1e3);
+        }
         if tally.up.unread + tally.down.unread > 0 {
             return Err(format!("the machine was too slow for the link: {tally}"));
         }

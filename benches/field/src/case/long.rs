@@ -61,12 +61,18 @@ fn far(run: impl Fn(&World) -> Result<Sample, String>) -> Result<Sample, String>
     there(FAR, Setup::discarding, run)
 }
 
+/// The same without a link: less than this no distance takes.
+fn own_time(how: &str, run: fn(&World) -> Result<Sample, String>) -> Entry {
+    entry("pipelane", how, move || there(Distance::Loopback, Setup::discarding, run))
+}
+
 fn recipients() -> Vec<Entry> {
     const WORK: Work = Work { messages: 1, recipients: 2000, size: 1000 };
     let entry = |who, how, run: fn(&World) -> Result<Sample, String>| entry(who, how, move || far(run));
     vec![
         entry("pipelane", "trust = \"stream\"", |world| pipelane::run(world, WORK, STREAM)),
         entry("pipelane", "defaults", |world| pipelane::run(world, WORK, &[])),
+        own_time("on loopback: what the server takes for it", |world| pipelane::run(world, WORK, STREAM)),
         entry("Postfix", "one transaction (smtp_destination_recipient_limit = 2000)", |world| postfix::run(world, WORK, "")),
         entry("Postfix", "defaults: 50 recipients a copy, 20 connections", |world| {
             postfix::run(world, WORK, postfix::DEFAULTS)
@@ -89,7 +95,7 @@ fn scaled(sample: Result<Sample, String>, times: usize) -> Result<Sample, String
 
 /// How many messages the clients are measured with that wait: Postfix with 20 connections, Exim, libESMTP, lettre with 10 and 1.
 type Counts = [usize; 5];
-const SLOW: Counts = [1000, 40, 40, 100, 10];
+const SLOW: Counts = [1000, 20, 20, 50, 5];
 const QUICK: Counts = [1000, 200, 400, 1000, 200];
 
 /// The time for 1000 messages, before what was measured.
@@ -112,6 +118,10 @@ fn many(distance: Distance, counts: &'static Counts) -> Vec<Entry> {
             pipelane::run(world, work, STREAM)
         }),
         entry("pipelane", "defaults", 1000, |world, work| pipelane::run(world, work, &[])),
+        own_time("1 connection on loopback: what the server takes for it", |world| {
+            let work = Work::messages(1000, 4000);
+            thousand(pipelane::run(world, work, STREAM), work.messages)
+        }),
         entry("Postfix", "defaults: 20 connections", postfix, |world, work| postfix::run(world, work, "")),
         entry("Postfix", "100 connections", postfix, |world, work| {
             let limits = "smtp_destination_concurrency_limit=100\nsmtp_initial_destination_concurrency=100";

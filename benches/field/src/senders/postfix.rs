@@ -31,7 +31,7 @@ pub struct Span {
 /// An instance at the near end that holds what it gets.
 pub fn start(world: &World, transport: &str, main: &str) -> Postfix {
     let precise = "delay_logging_resolution_limit=6\nin_flow_delay=0";
-    Postfix::start(world.near_setup(Setup::sending(transport).held().main(precise).main(main)))
+    Postfix::start(world.near_setup(Setup::sending(transport).on_hold().main(precise).main(main)))
 }
 
 /// Puts it into the queue.
@@ -66,7 +66,7 @@ pub fn run(world: &World, work: Work, main: &str) -> Result<Sample, String> {
 pub fn through(world: &World, work: Work, transport: &str, main: &str) -> Result<Sample, String> {
     let sender = start(world, transport, main);
     fill(world, &sender, &work.mails("m"));
-    sender.release();
+    sender.unhold();
     let spans = spans(&sender, work.messages * work.recipients)?;
     let used = machine::cpu_of_children(sender.master().unwrap_or_default(), &["smtp", "lmtp", "qmgr", "scache"]);
     let (cold, warm) = whole(&spans);
