@@ -10,10 +10,22 @@ pub fn folder() -> PathBuf {
 }
 
 /// Keeps it in the place of what was there.
-pub fn put(measured: &Measured) -> Result<(), String> {
+pub fn put(measured: Measured) -> Result<(), String> {
     let path = folder().join(format!("{}.json", measured.name));
-    let text = serde_json::to_string_pretty(measured).map_err(|error| error.to_string())?;
+    let text = serde_json::to_string_pretty(&measured).map_err(|error| error.to_string())?;
     fs::create_dir_all(folder()).and_then(|()| fs::write(path, text + "\n")).map_err(|error| error.to_string())
+}
+
+/// It, and what is kept of the rows that it does not have.
+pub fn merged(measured: Measured) -> Measured {
+    let Some(mut kept) = all().into_iter().find(|one| one.name == measured.name) else { return measured };
+    for row in measured.rows {
+        match kept.rows.iter_mut().find(|one| (&one.who, &one.how, one.x) == (&row.who, &row.how, row.x)) {
+            Some(old) => *old = row,
+            None => kept.rows.push(row),
+        }
+    }
+    Measured { rows: kept.rows, ..measured }
 }
 
 /// All that is kept, in the order of the cases.

@@ -57,7 +57,7 @@ struct Arguments {
     /// Runs of each row.
     #[arg(long, default_value_t = 3)]
     runs: usize,
-    /// Only rows in whose name or settings this text is; nothing is kept then.
+    /// Only rows in whose name and settings this text is; the others are kept as they were.
     #[arg(long)]
     row: Option<String>,
     /// Only pipelane, against the numbers that it has to reach; ends with 1 when one is missed.
@@ -99,12 +99,7 @@ fn measure(arguments: &Arguments) -> Result<(), String> {
     let of_row = |text: &str| format!("{text} ").contains(arguments.row.as_deref().unwrap_or_default());
     for case in case::all().iter().filter(|case| !arguments.page && chosen(case)) {
         let measured = case.run(arguments.runs, |row| of_row(&format!("{} {}", row.who, row.how)));
-        if arguments.row.is_none() {
-            keep::put(&measured)?;
-        }
-    }
-    if arguments.row.is_some() {
-        return Ok(());
+        keep::put(if arguments.row.is_some() { keep::merged(measured) } else { measured })?;
     }
     let all = keep::all();
     all.iter().try_for_each(plot::draw)?;

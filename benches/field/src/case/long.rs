@@ -96,7 +96,7 @@ fn scaled(sample: Result<Sample, String>, times: usize) -> Result<Sample, String
 /// How many messages the clients are measured with that wait: Postfix with 20 connections, Exim, libESMTP, lettre with 10 and 1.
 type Counts = [usize; 5];
 const SLOW: Counts = [1000, 20, 20, 50, 5];
-const QUICK: Counts = [1000, 200, 400, 1000, 200];
+const QUICK: Counts = [1000, 50, 400, 500, 100];
 
 /// The time for 1000 messages, before what was measured.
 fn thousand(sample: Result<Sample, String>, measured: usize) -> Result<Sample, String> {

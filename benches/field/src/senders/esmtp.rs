@@ -1,6 +1,6 @@
 //! A small sender on libESMTP (`benches/field/esmtp.c`), which `scripts/bench` compiles where the library is installed.
 
-use super::{CPU, times};
+use super::{ACCEPTED, CPU, times};
 use crate::machine;
 use crate::sample::Sample;
 use crate::work::Work;
@@ -32,7 +32,12 @@ pub fn run(world: &World, work: Work) -> Result<Sample, String> {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let numbers: Vec<f64> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
     match numbers[..] {
-        [warm, cold] if output.status.success() => Ok(times(world, warm, cold).and(CPU, "s", used)),
+        [warm, cold] if output.status.success() => {
+            let times = times(world, warm, cold);
+            let accepted = times.get(ACCEPTED);
+            let all = accepted == work.messages as f64;
+            all.then(|| times.and(CPU, "s", used)).ok_or_else(|| format!("libESMTP: the server took {accepted} messages"))
+        }
         _ => Err(format!("libESMTP: {text}{}", String::from_utf8_lossy(&output.stderr))),
     }
 }

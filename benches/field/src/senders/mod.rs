@@ -22,6 +22,8 @@ pub const COLD: &str = "from the start";
 pub const WARM: &str = "MAIL to the last reply";
 /// How many connections the server counted.
 pub const CONNECTIONS: &str = "connections";
+/// How many messages the server began to store.
+pub const ACCEPTED: &str = "accepted";
 /// CPU seconds of the client.
 pub const CPU: &str = "CPU";
 
@@ -30,6 +32,8 @@ pub fn times(world: &World, warm: f64, cold: f64) -> Sample {
     // The server's log is written by a process of its own.
     thread::sleep(Duration::from_millis(200));
     // The one that looked whether the server is there has been counted too.
-    let connections = world.server.log().connects(crate::log::Mark::default()) - 1;
-    Sample::default().and(WARM, "s", warm).and(COLD, "s", cold).and(CONNECTIONS, "", connections as f64)
+    let log = world.server.log();
+    let connections = log.connects(crate::log::Mark::default()) - 1;
+    let accepted = log.accepted(crate::log::Mark::default());
+    Sample::default().and(WARM, "s", warm).and(COLD, "s", cold).and(CONNECTIONS, "", connections as f64).and(ACCEPTED, "", accepted as f64)
 }
