@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+/// Where Exim is unpacked, unless `PIPELANE_EXIM` names another folder.
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/mta/exim");
 const USER: &str = "Debian-exim:";
 
@@ -28,14 +29,22 @@ pub struct Exim {
 /// Why Exim cannot run here.
 pub fn lacking() -> Option<String> {
     if !program().is_file() {
-        return Some(format!("Exim is not in {FOLDER}: scripts/install-needs unpacks it (Debian, Ubuntu)"));
+        return Some(format!(
+            "Exim is not in {}: scripts/install-needs unpacks it (Debian, Ubuntu)",
+            folder().display()
+        ));
     }
     let possible = user_exists() || may_unshare();
     (!possible).then(|| "Exim needs the user Debian-exim, or the right to unshare(2) a mount namespace".to_owned())
 }
 
-fn program() -> PathBuf {
-    Path::new(FOLDER).join("usr/sbin/exim4")
+fn folder() -> PathBuf {
+    std::env::var_os("PIPELANE_EXIM").map_or_else(|| FOLDER.into(), PathBuf::from)
+}
+
+/// The executable.
+pub fn program() -> PathBuf {
+    folder().join("usr/sbin/exim4")
 }
 
 fn user_exists() -> bool {
@@ -54,7 +63,7 @@ impl Exim {
         let folder = place.path().display().to_string();
         let configuration = CONFIGURATION.replace("PORT", &port.to_string()).replace("LIMIT", &limit.to_string());
         let configuration = place.write("exim.conf", &configuration.replace("FOLDER", &folder));
-        let child = command(&place, &configuration).spawn().expect("Exim can be started");
+        let child = command(&place, &configuration, "-bdf").spawn().expect("Exim can be started");
         let exim = Exim { child, place, port };
         wait("Exim's greeting", Duration::from_secs(30), || exim.trouble(), || exim.greets().then_some(()));
         exim
@@ -102,7 +111,8 @@ impl Drop for Exim {
     }
 }
 
-fn command(place: &Place, configuration: &Path) -> Command {
+/// Exim with these arguments, writing to the file `output`.
+pub fn command(place: &Place, configuration: &Path, arguments: &str) -> Command {
     let mut script = String::from("set -e\n");
     let mut command = tied(if user_exists() { "/bin/sh" } else { "unshare" });
     if !user_exists() {
@@ -113,7 +123,7 @@ fn command(place: &Place, configuration: &Path) -> Command {
         }
         command.args(["-m", "/bin/sh"]);
     }
-    script += &format!("exec '{}' -C '{}' -bdf\n", program().display(), configuration.display());
+    script += &format!("exec '{}' -C '{}' {arguments}\n", program().display(), configuration.display());
     let output = fs::File::create(place.path().join("output")).expect("an own file");
     command.arg("-c").arg(script).env("LD_LIBRARY_PATH", libraries()).stdin(Stdio::null());
     command.stdout(output.try_clone().expect("a second handle")).stderr(output);
@@ -121,8 +131,8 @@ fn command(place: &Place, configuration: &Path) -> Command {
 }
 
 /// The unpacked libraries' folder, which is named after the machine's architecture.
-fn libraries() -> PathBuf {
-    let folders = fs::read_dir(Path::new(FOLDER).join("usr/lib")).into_iter().flatten().flatten();
+pub fn libraries() -> PathBuf {
+    let folders = fs::read_dir(folder().join("usr/lib")).into_iter().flatten().flatten();
     let with_libraries =
         |folder: &PathBuf| folder.file_name().is_some_and(|name| name.to_string_lossy().contains("-linux-"));
     folders.map(|entry| entry.path()).find(with_libraries).unwrap_or_default()

@@ -10,7 +10,9 @@ use std::time::Duration;
 
 /// The executable: this build's, or the one that `PIPELANE_BIN` names.
 pub fn executable() -> PathBuf {
-    std::env::var_os("PIPELANE_BIN").map_or_else(|| env!("CARGO_BIN_EXE_pipelane").into(), PathBuf::from)
+    // Cargo names it to tests only.
+    let built = option_env!("CARGO_BIN_EXE_pipelane").unwrap_or("pipelane");
+    std::env::var_os("PIPELANE_BIN").map_or_else(|| built.into(), PathBuf::from)
 }
 
 /// A copy of it in a directory that everybody may enter: pipe(8) runs it as a user without rights.
@@ -89,10 +91,20 @@ impl Pipelane {
         self.wait_listening();
     }
 
-    /// The most memory it ever had resident, in kB (`VmHWM`).
+    /// The most memory it ever had resident, in kB.
     pub fn peak_resident_kb(&self) -> u64 {
+        self.status_kb("VmHWM:")
+    }
+
+    /// What it has resident, in kB.
+    #[allow(dead_code, reason = "the benchmarks share this file")]
+    pub fn resident_kb(&self) -> u64 {
+        self.status_kb("VmRSS:")
+    }
+
+    fn status_kb(&self, name: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux says VmHWM");
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("Linux says it");
         line.trim().trim_end_matches(" kB").parse().expect("a number of kB")
     }
 

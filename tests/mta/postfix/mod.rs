@@ -194,6 +194,13 @@ impl Postfix {
         self.flush();
     }
 
+    /// Lets go what [`Setup::on_hold`] held back.
+    #[allow(dead_code, reason = "the benchmarks share this file")]
+    pub fn unhold(&self) {
+        run(&mut self.command("postsuper", &["-H", "ALL"]));
+        self.flush();
+    }
+
     /// Tries everything in the queue again now.
     pub fn flush(&self) {
         run(&mut self.command("postqueue", &["-f"]));

@@ -89,6 +89,12 @@ impl Setup {
         self.main("defer_transports=lanes lanepipe smtp")
     }
 
+    /// Nothing leaves the queue before [`super::Postfix::unhold`], and nothing is tried before either.
+    #[allow(dead_code, reason = "the benchmarks share this file")]
+    pub fn on_hold(self) -> Setup {
+        self.main("smtpd_client_restrictions=check_client_access static:HOLD")
+    }
+
     /// Writes everything for an instance on this port; returns its host name.
     pub fn install(&self, place: &Place, port: u16) -> String {
         let folder = place.path().display().to_string();
