@@ -278,13 +278,15 @@ impl Crew {
         self.assign();
     }
 
-    /// A connection was refused while others are open or being made. `scatter` is a number from 0 to 1 by which lanes that were refused
-    /// together do not come again together.
+    /// A connection was refused while others are open or being made. `scatter` is a number from 0 to 1 by which sites that were refused
+    /// together do not come again together. Attempts that began before the first refusal do not make the pause longer.
     pub fn crowded(&mut self, now: Instant, scatter: f64) {
+        let connections = self.open().max(1);
+        let known = self.crowding.filter(|crowding| crowding.until > now);
         let before = self.crowding.map_or(Duration::ZERO, |crowding| crowding.pause);
         let pause = (before * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
-        let connections = self.open().max(1);
-        self.crowding = Some(Crowding { connections, until: now + scattered(pause, scatter), pause });
+        let new = Crowding { connections, until: now + scattered(pause, scatter), pause };
+        self.crowding = Some(known.map_or(new, |known| Crowding { connections, ..known }));
         self.assign();
     }
 

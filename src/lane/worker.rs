@@ -60,8 +60,9 @@ fn start_one(site: &Arc<Site>, handle: Handle) {
     };
     let spawn = || thread::Builder::new().name(format!("lane {number}")).spawn(body);
     if let Err(error) = site.start_thread(spawn) {
-        error!("{}: no lane can be started: {error}", site.next_hop);
+        // Before it is said: the logger is foreign code, and if it panics the lane must be off the account all the same.
         site.not_started(number);
+        error!("{}: no lane can be started: {error}", site.next_hop);
     }
 }
 
@@ -96,8 +97,8 @@ impl Lane {
             Ok(connection) => connection,
             Err(_) if self.site.is_stopping() => return,
             Err(outcome) => {
-                warn!("{}: lane {}: {}", self.site.next_hop, self.number, outcome.text);
-                return self.site.not_connected(self.number, &outcome);
+                self.site.not_connected(self.number, &outcome);
+                return warn!("{}: lane {}: {}", self.site.next_hop, self.number, outcome.text);
             }
         };
         self.site.statistics.connections.fetch_add(1, Ordering::Relaxed);

@@ -311,6 +311,17 @@ fn the_pause_doubles_with_every_probe_that_fails_and_is_scattered() {
 }
 
 #[test]
+fn lanes_that_are_refused_together_make_one_pause() {
+    let now = Instant::now();
+    let mut crew = crew(&[idle(0), connecting(1), connecting(2), connecting(3)]);
+    for (number, connections) in [(2, 3), (3, 2), (4, 1)] {
+        crew.stand(number, Resting, now);
+        crew.crowded(now, 1.0);
+        assert_eq!((crew.max_connections(), crew.probe_at()), (connections, Some(now + FIRST_PAUSE)));
+    }
+}
+
+#[test]
 fn crowding_ends_with_the_last_connection_once_the_pause_is_over() {
     let now = Instant::now();
     let mut crew = crew(&[idle(0), resting(1)]);
