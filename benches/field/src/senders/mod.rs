@@ -1,6 +1,6 @@
 //! The clients that are measured. Each delivers the same work to the same kind of server and is bounded in time.
 //!
-//! A client that is not installed says so by the error [`lacking`] makes, and is left out by name.
+//! A client that is not installed says so by the error `lacking()` makes, and is left out by name.
 
 pub mod esmtp;
 pub mod exim;
