@@ -7,7 +7,8 @@
 //!
 //! **Crowding.** A lane refused while others are connected has met the server's own limit. The bins are then dealt out to the
 //! connections that there are ([`Plan`] with a smaller number), so that no bin waits for a lane that cannot be had; the lane left over
-//! tries again later, one at a time, after pauses that double and are scattered. Each success makes the plan larger again.
+//! tries again later, when messages of different bins are in each other's way or many wait, one at a time, after pauses that double and
+//! are scattered. Each success makes the plan larger again.
 
 use super::bins::{Bins, Plan};
 use super::member::{Carried, Handle, Member, Standing};
@@ -175,7 +176,7 @@ impl Crew {
             return !self.can_help(bins.start);
         }
         let may_probe = self.may_probe(now) && self.members.iter().all(|member| member.group.is_some());
-        is_backlog(waiting, bins, running) && (running < allowed || may_probe)
+        (is_backlog(waiting, bins, running) && running < allowed) || (may_probe && self.pays_to_probe(waiting))
     }
 
     /// Enters a lane that is about to be started, for a message of this bin. Fails when no descriptor is left for it.
@@ -246,8 +247,19 @@ impl Crew {
         })
     }
 
+    /// Whether one more connection than a crowded server took would help: there is a backlog, or a message waits behind others that it would
+    /// not share a lane with.
     fn pays_to_probe(&self, waiting: &dyn Backlog) -> bool {
-        is_backlog(waiting, 0..self.bins.len(), self.open())
+        let all = 0..self.bins.len();
+        let full = Plan::new(&self.lanes, self.most);
+        let apart = |bin: usize, other: usize| full.group(bin) != full.group(other);
+        let blocks = |bin: usize, member: &Member| {
+            let carries_other = || all.clone().any(|other| member.carries(other) > 0 && apart(bin, other));
+            member.is_full && self.plan.bins(member.group).contains(&bin) && carries_other()
+        };
+        let is_behind = |bin: usize| self.members.iter().any(|member| blocks(bin, member));
+        is_backlog(waiting, all.clone(), self.open())
+            || all.clone().any(|bin| waiting.messages(bin..bin + 1) > 0 && is_behind(bin))
     }
 
     fn may_probe(&self, now: Instant) -> bool {

@@ -322,6 +322,25 @@ fn lanes_that_are_refused_together_make_one_pause() {
 }
 
 #[test]
+fn a_crowded_server_is_tried_again_for_a_single_message_in_the_way_of_another() {
+    let (now, one_small) = (Instant::now(), Waits(&[1, 0, 0, 0]));
+    for (lane, waits, pays, why) in [
+        (full(0, &[3]), &one_small, true, "it waits behind a large one"),
+        (full(0, &[0]), &one_small, false, "it waits behind its like"),
+        (busy(0, &[3]), &one_small, false, "there is room for it"),
+        (full(0, &[3]), &NONE, false, "nothing waits"),
+    ] {
+        let mut crew = crew(&[lane]);
+        crew.crowded(now, 1.0);
+        assert!(!crew.wants_member(0, waits, now), "it is left alone for a while");
+        let later = now + FIRST_PAUSE;
+        assert_eq!(crew.wants_member(0, waits, later), pays, "{why}");
+        let number = crew.enter(0, later).expect("a descriptor").number;
+        assert_eq!(crew.wants_connection(number, waits, false, false, later), pays, "{why}");
+    }
+}
+
+#[test]
 fn crowding_ends_with_the_last_connection_once_the_pause_is_over() {
     let now = Instant::now();
     let mut crew = crew(&[idle(0), resting(1)]);
