@@ -188,6 +188,15 @@ impl<T> Receiver<T> {
         state.0.pop_front().ok_or(none)
     }
 
+    /// Waits for the next without an end; an error when nobody sends any more.
+    pub fn recv(&self) -> Result<T, TryRecvError> {
+        let mut state = self.0.state.lock();
+        while state.0.is_empty() && state.1 > 0 {
+            self.0.came.wait(&mut state);
+        }
+        state.0.pop_front().ok_or(TryRecvError::Disconnected)
+    }
+
     /// Waits for the next.
     pub fn recv_timeout(&self, patience: Duration) -> Result<T, RecvTimeoutError> {
         let (deadline, mut state) = (super::after(patience), self.0.state.lock());
