@@ -29,7 +29,10 @@ pub struct Exim {
 /// Why Exim cannot run here.
 pub fn lacking() -> Option<String> {
     if !program().is_file() {
-        return Some(format!("Exim is not in {}: scripts/install-needs unpacks it (Debian, Ubuntu)", folder().display()));
+        return Some(format!(
+            "Exim is not in {}: scripts/install-needs unpacks it (Debian, Ubuntu)",
+            folder().display()
+        ));
     }
     let possible = user_exists() || may_unshare();
     (!possible).then(|| "Exim needs the user Debian-exim, or the right to unshare(2) a mount namespace".to_owned())

@@ -23,8 +23,12 @@ impl Machine {
     /// This one, now.
     pub fn look() -> Machine {
         let lines = |path: &str| fs::read_to_string(path).unwrap_or_default();
-        let model = lines("/proc/cpuinfo").lines().find_map(|line| Some(line.strip_prefix("model name")?.split_once(':')?.1.trim().to_owned()));
-        let memory = lines("/proc/meminfo").lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse::<f64>().ok());
+        let model = lines("/proc/cpuinfo")
+            .lines()
+            .find_map(|line| Some(line.strip_prefix("model name")?.split_once(':')?.1.trim().to_owned()));
+        let memory = lines("/proc/meminfo")
+            .lines()
+            .find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse::<f64>().ok());
         let cores = std::thread::available_parallelism().map_or(0, usize::from);
         Machine {
             date: said("date", &["-u", "+%F"]),

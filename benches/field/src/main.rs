@@ -109,8 +109,10 @@ fn measure(arguments: &Arguments) -> Result<(), String> {
 
 /// The first row of each case that has a goal. Slow links leave the machine idle, so those run at the same time.
 fn quick() -> ExitCode {
-    let (slow, fast): (Vec<Case>, Vec<Case>) =
-        case::all().into_iter().filter(|case| goals::cases().any(|name| name == case.name)).partition(|case| case.side_by_side);
+    let (slow, fast): (Vec<Case>, Vec<Case>) = case::all()
+        .into_iter()
+        .filter(|case| goals::cases().any(|name| name == case.name))
+        .partition(|case| case.side_by_side);
     let first = |case: &Case| {
         let taken = std::cell::Cell::new(false);
         case.run(1, |_| !taken.replace(true))

@@ -76,7 +76,9 @@ fn table(measured: &Measured) -> String {
         }
     }
     let Some(own) = with_figures().next() else { return String::new() };
-    let heads = names.iter().map(|(name, unit)| format!("{name}{} |", if unit.is_empty() { String::new() } else { format!(", {unit}") }));
+    let heads = names
+        .iter()
+        .map(|(name, unit)| format!("{name}{} |", if unit.is_empty() { String::new() } else { format!(", {unit}") }));
     let mut text = format!("| who | how | pipelane is | {}\n", heads.collect::<Vec<_>>().join(" "));
     text += &format!("| --- | --- | ---: |{}\n", " ---: |".repeat(names.len()));
     for row in with_figures() {
@@ -112,7 +114,13 @@ fn plotted(measured: &Measured) -> String {
             places.push(x);
         }
     }
-    let figures: Vec<(&str, &str)> = measured.rows.iter().flat_map(|row| &row.figures).take(2).map(|one| (one.name.as_str(), one.unit.as_str())).collect();
+    let figures: Vec<(&str, &str)> = measured
+        .rows
+        .iter()
+        .flat_map(|row| &row.figures)
+        .take(2)
+        .map(|one| (one.name.as_str(), one.unit.as_str()))
+        .collect();
     let columns: Vec<_> = figures.iter().flat_map(|figure| series.iter().map(move |name| (figure, name))).collect();
     let heads = columns.iter().map(|((figure, unit), (who, how))| format!(" {figure}, {unit}: {who} {how} |"));
     let mut text = format!("| {} |{}\n", measured.axis.as_deref().unwrap_or_default(), heads.collect::<String>());
@@ -156,7 +164,15 @@ mod tests {
 
     #[test]
     fn numbers_have_the_digits_that_mean_something() {
-        for (value, text) in [(0.0, "0"), (1.0, "1"), (0.0123, "0.012"), (0.97, "0.97"), (3.456, "3.46"), (53.04, "53.0"), (602.1, "602")] {
+        for (value, text) in [
+            (0.0, "0"),
+            (1.0, "1"),
+            (0.0123, "0.012"),
+            (0.97, "0.97"),
+            (3.456, "3.46"),
+            (53.04, "53.0"),
+            (602.1, "602"),
+        ] {
             assert_eq!(number(value), text);
         }
     }

@@ -84,7 +84,9 @@ fn lines(area: &Area, measured: &Measured, rows: &[&Row]) -> Result<(), Box<dyn 
         let of_it = rows.iter().filter(|row| row.who == who && row.how == how);
         let points: Vec<_> = of_it.map(|row| (row.x.unwrap_or(1.0), row.figures[0].median())).collect();
         let drawn = chart.draw_series(LineSeries::new(points, color.stroke_width(2)).point_size(4))?;
-        drawn.label(format!("{who} {how}")).legend(move |(x, y)| Rectangle::new([(x, y - 4), (x + 12, y + 4)], color.filled()));
+        drawn
+            .label(format!("{who} {how}"))
+            .legend(move |(x, y)| Rectangle::new([(x, y - 4), (x + 12, y + 4)], color.filled()));
     }
     chart.configure_series_labels().background_style(WHITE.mix(0.8)).border_style(INK).label_font(font(12.0)).draw()?;
     Ok(())

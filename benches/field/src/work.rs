@@ -43,7 +43,8 @@ fn content(id: &str, size: usize) -> Vec<u8> {
     const LINES: &[u8] = b"The quick brown fox jumps over the lazy dog, and does so once more.\r\n\
         It is a line of plain text like any other, and so is the next one.\r\n\
         .. and this one starts with a dot, which some have to double.\r\n";
-    let mut content = format!("From: <sender@client.test>\r\nSubject: {id}\r\nMessage-ID: <{id}@client.test>\r\n\r\n").into_bytes();
+    let mut content =
+        format!("From: <sender@client.test>\r\nSubject: {id}\r\nMessage-ID: <{id}@client.test>\r\n\r\n").into_bytes();
     while content.len() + LINES.len() + 2 < size {
         content.extend_from_slice(LINES);
     }

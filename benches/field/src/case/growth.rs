@@ -2,10 +2,10 @@
 
 use super::long::there;
 use super::{Case, Entry, entry};
-use crate::senders::pipelane::Options;
-use crate::senders::{COLD, CPU, lettre, pipelane, postfix};
 use crate::postfix::Setup;
 use crate::sample::Sample;
+use crate::senders::pipelane::Options;
+use crate::senders::{COLD, CPU, lettre, pipelane, postfix};
 use crate::work::Work;
 use crate::world::Distance;
 
@@ -43,9 +43,11 @@ const FAR: Distance = Distance::trip(20);
 const ONE: Options = &[("trust", "stream"), ("window_messages", "256"), ("order", "unsorted"), ("lanes", "1")];
 
 fn figures(work: Work, sample: Sample) -> Sample {
-    Sample::default()
-        .and("time", "s", sample.get(COLD))
-        .and("CPU for 1000", "s", sample.get(CPU) / work.messages as f64 * 1000.0)
+    Sample::default().and("time", "s", sample.get(COLD)).and(
+        "CPU for 1000",
+        "s",
+        sample.get(CPU) / work.messages as f64 * 1000.0,
+    )
 }
 
 fn by_messages() -> Vec<Entry> {
@@ -53,7 +55,9 @@ fn by_messages() -> Vec<Entry> {
     for (messages, peers) in [(10, true), (100, true), (1000, true), (10_000, false)] {
         let work = Work::messages(messages, 4000);
         let at = |entry: Entry| entry.at(messages as f64);
-        let run = move |how: Options| there(FAR, Setup::discarding, |world| Ok(figures(work, pipelane::run(world, work, how)?)));
+        let run = move |how: Options| {
+            there(FAR, Setup::discarding, |world| Ok(figures(work, pipelane::run(world, work, how)?)))
+        };
         entries.push(at(entry("pipelane", "1 lane", move || run(ONE))));
         if peers {
             entries.push(at(entry("Postfix", "20 connections", move || {
@@ -79,7 +83,8 @@ fn by_lanes() -> Vec<Entry> {
     ];
     let work = Work::messages(2000, 4000);
     let lanes = |(count, options): (f64, Options)| {
-        let run = move || there(FAR, Setup::discarding, |world| Ok(figures(work, pipelane::run(world, work, options)?)));
+        let run =
+            move || there(FAR, Setup::discarding, |world| Ok(figures(work, pipelane::run(world, work, options)?)));
         entry("pipelane", "", run).at(count)
     };
     LANES.into_iter().map(lanes).collect()

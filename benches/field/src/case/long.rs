@@ -1,10 +1,10 @@
 //! A long round trip and all the bandwidth one could want: many recipients, many messages, a server without CHUNKING.
 
 use super::{Case, Entry, entry};
-use crate::senders::pipelane::Options;
-use crate::senders::{COLD, CONNECTIONS, WARM, esmtp, exim, lettre, pipelane, postfix};
 use crate::postfix::Setup;
 use crate::sample::Sample;
+use crate::senders::pipelane::Options;
+use crate::senders::{COLD, CONNECTIONS, WARM, esmtp, exim, lettre, pipelane, postfix};
 use crate::work::Work;
 use crate::world::{Distance, World};
 
@@ -29,7 +29,15 @@ pub fn cases() -> Vec<Case> {
         case("many", "1000 messages of 4 kB, round trip 300 ms", MANY, || many(FAR, &SLOW)),
         case("many-20ms", "1000 messages of 4 kB, round trip 20 ms", MANY, || many(NEARER, &QUICK)),
         case("tls", "1000 messages of 4 kB under TLS, round trip 300 ms", "", tls),
-        Case { side_by_side: true, ..case("plain", "4 kB messages one after the other to a server without CHUNKING, round trip 300 ms, one connection", PLAIN, plain) },
+        Case {
+            side_by_side: true,
+            ..case(
+                "plain",
+                "4 kB messages one after the other to a server without CHUNKING, round trip 300 ms, one connection",
+                PLAIN,
+                plain,
+            )
+        },
     ]
 }
 
@@ -73,13 +81,18 @@ fn recipients() -> Vec<Entry> {
         entry("pipelane", "trust = \"stream\"", |world| pipelane::run(world, WORK, STREAM)),
         entry("pipelane", "defaults", |world| pipelane::run(world, WORK, &[])),
         own_time("on loopback: what the server takes for it", |world| pipelane::run(world, WORK, STREAM)),
-        entry("Postfix", "one transaction (smtp_destination_recipient_limit = 2000)", |world| postfix::run(world, WORK, "")),
+        entry("Postfix", "one transaction (smtp_destination_recipient_limit = 2000)", |world| {
+            postfix::run(world, WORK, "")
+        }),
         entry("Postfix", "defaults: 50 recipients a copy, 20 connections", |world| {
             postfix::run(world, WORK, postfix::DEFAULTS)
         }),
         entry("Exim", "max_rcpt = 0", |world| exim::run(world, WORK)),
         entry("libESMTP", "", |world| esmtp::run(world, WORK)),
-        Entry { run: Box::new(|| far(|world| scaled(lettre_recipients(world), 40))), ..entry("lettre", "50 recipients measured, scaled", |_| Ok(Sample::default())) },
+        Entry {
+            run: Box::new(|| far(|world| scaled(lettre_recipients(world), 40))),
+            ..entry("lettre", "50 recipients measured, scaled", |_| Ok(Sample::default()))
+        },
     ]
 }
 
@@ -103,7 +116,10 @@ fn thousand(sample: Result<Sample, String>, measured: usize) -> Result<Sample, S
     let sample = sample?;
     let warm = sample.get(WARM);
     let time = if warm.is_nan() { sample.get(COLD) } else { warm };
-    Ok(Sample::default().and("1000 messages", "s", time * 1000.0 / measured as f64).and("measured", "", measured as f64).with(sample))
+    Ok(Sample::default()
+        .and("1000 messages", "s", time * 1000.0 / measured as f64)
+        .and("measured", "", measured as f64)
+        .with(sample))
 }
 
 fn many(distance: Distance, counts: &'static Counts) -> Vec<Entry> {
@@ -135,7 +151,9 @@ fn many(distance: Distance, counts: &'static Counts) -> Vec<Entry> {
 }
 
 fn tls() -> Vec<Entry> {
-    vec![entry("pipelane", "", || Err("pipelane does not speak TLS yet; this is measured as soon as it does".to_owned()))]
+    vec![entry("pipelane", "", || {
+        Err("pipelane does not speak TLS yet; this is measured as soon as it does".to_owned())
+    })]
 }
 
 fn plain() -> Vec<Entry> {
@@ -146,7 +164,10 @@ fn plain() -> Vec<Entry> {
                 let sample = run(world, Work::messages(count, 4000))?;
                 let warm = sample.get(WARM);
                 let time = if warm.is_nan() { sample.get(COLD) } else { warm };
-                Ok(Sample::default().and("a message", "s", time / count as f64).and("measured", "", count as f64).with(sample))
+                Ok(Sample::default()
+                    .and("a message", "s", time / count as f64)
+                    .and("measured", "", count as f64)
+                    .with(sample))
             })
         })
     };

@@ -27,7 +27,9 @@ pub fn case() -> Case {
 fn entries() -> Vec<Entry> {
     vec![
         entry("pipelane", "started, no mail yet", || with_mail(|_| Ok(()))),
-        entry("pipelane", "one lane, idle behind one message", || with_mail(|served| stream(served, Work::messages(1, 4000), 1))),
+        entry("pipelane", "one lane, idle behind one message", || {
+            with_mail(|served| stream(served, Work::messages(1, 4000), 1))
+        }),
         entry("pipelane", "one lane, streaming: 10000 messages of 4 kB by 100 clients", || {
             with_mail(|served| stream(served, Work::messages(10_000, 4000), 100))
         }),
@@ -41,9 +43,11 @@ fn with_mail(mail: impl Fn(&Pipelane) -> Result<(), String>) -> Result<Sample, S
     mail(&served)?;
     thread::sleep(Duration::from_millis(300));
     let megabytes = |kilobytes: u64| kilobytes as f64 / 1024.0;
-    Ok(Sample::default()
-        .and("peak", "MB", megabytes(served.peak_resident_kb()))
-        .and("now", "MB", megabytes(served.resident_kb())))
+    Ok(Sample::default().and("peak", "MB", megabytes(served.peak_resident_kb())).and(
+        "now",
+        "MB",
+        megabytes(served.resident_kb()),
+    ))
 }
 
 /// By so many clients at a time.

@@ -1,10 +1,10 @@
 //! Large and small mail for one next hop on a narrow line: how long the small mail takes, and what that costs the large.
 
 use super::{Case, Entry, entry};
-use crate::senders::pipelane::{Options, Span, engine, message, submit, whole};
-use crate::senders::postfix;
 use crate::postfix::Setup;
 use crate::sample::{Sample, quantile};
+use crate::senders::pipelane::{Options, Span, engine, message, submit, whole};
+use crate::senders::postfix;
 use crate::work::Work;
 use crate::world::{Distance, World};
 use pipelane::mail::NextHop;

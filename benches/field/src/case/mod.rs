@@ -95,7 +95,8 @@ impl Case {
             loads: Vec::new(),
             lacking: None,
         };
-        let mut rows: Vec<(Entry, Row)> = entries.into_iter().map(|entry| (empty(&entry), entry)).map(|(row, entry)| (entry, row)).collect();
+        let mut rows: Vec<(Entry, Row)> =
+            entries.into_iter().map(|entry| (empty(&entry), entry)).map(|(row, entry)| (entry, row)).collect();
         rows.retain(|(_, row)| wanted(row));
         for _ in 0..runs {
             if self.side_by_side {

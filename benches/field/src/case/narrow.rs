@@ -2,9 +2,9 @@
 
 use super::long::STREAM;
 use super::{Case, Entry, entry};
-use crate::senders::{COLD, WARM, esmtp, exim, lettre, pipelane, postfix};
 use crate::postfix::Setup;
 use crate::sample::Sample;
+use crate::senders::{COLD, WARM, esmtp, exim, lettre, pipelane, postfix};
 use crate::work::Work;
 use crate::world::{Distance, World};
 
@@ -29,13 +29,16 @@ pub fn case() -> Case {
 }
 
 fn entries() -> Vec<Entry> {
-    let entry = |who, how, count, run: fn(&World, Work) -> Result<Sample, String>| entry(who, how, move || used(count, run));
+    let entry =
+        |who, how, count, run: fn(&World, Work) -> Result<Sample, String>| entry(who, how, move || used(count, run));
     const ONE: &str = "smtp_destination_concurrency_limit=1\nsmtp_initial_destination_concurrency=1";
     vec![
         entry("pipelane", "trust = \"stream\", window_messages = 256, 1 connection", 300, |world, work| {
             pipelane::run(world, work, STREAM)
         }),
-        entry("pipelane", "learned trust, 1 connection", 300, |world, work| pipelane::run(world, work, &[("lanes", "1")])),
+        entry("pipelane", "learned trust, 1 connection", 300, |world, work| {
+            pipelane::run(world, work, &[("lanes", "1")])
+        }),
         entry("Postfix", "1 connection", 30, |world, work| postfix::run(world, work, ONE)),
         entry("Postfix", "defaults: 20 connections", 300, |world, work| postfix::run(world, work, "")),
         entry("Exim", "one queue run", 30, exim::run),

@@ -2,10 +2,10 @@
 
 use super::long::there;
 use super::{Case, Entry, entry};
-use crate::senders::pipelane::Options;
-use crate::senders::{COLD, CPU, esmtp, lettre, pipelane, postfix};
 use crate::postfix::Setup;
 use crate::sample::Sample;
+use crate::senders::pipelane::Options;
+use crate::senders::{COLD, CPU, esmtp, lettre, pipelane, postfix};
 use crate::work::Work;
 use crate::world::{Distance, World};
 
@@ -53,9 +53,11 @@ fn here(who: &'static str, how: &str, work: Work, run: Run, measure: fn(&Work, &
 fn rate() -> Vec<Entry> {
     let measure = |work: &Work, sample: &Sample| {
         let messages = work.messages as f64;
-        Sample::default()
-            .and("messages a second", "", messages / sample.get(COLD))
-            .and("CPU for 1000", "s", sample.get(CPU) / messages * 1000.0)
+        Sample::default().and("messages a second", "", messages / sample.get(COLD)).and(
+            "CPU for 1000",
+            "s",
+            sample.get(CPU) / messages * 1000.0,
+        )
     };
     let here = |who, how, run: Run| here(who, how, Work::messages(2000, 4000), run, measure);
     vec![
@@ -71,9 +73,11 @@ fn rate() -> Vec<Entry> {
 
 fn sizes(work: &'static Work) -> Vec<Entry> {
     let measure = |work: &Work, sample: &Sample| {
-        Sample::default()
-            .and("MB a second", "", work.octets() / sample.get(COLD) / 1e6)
-            .and("CPU for 100 MB", "s", sample.get(CPU) / work.octets() * 1e8)
+        Sample::default().and("MB a second", "", work.octets() / sample.get(COLD) / 1e6).and(
+            "CPU for 100 MB",
+            "s",
+            sample.get(CPU) / work.octets() * 1e8,
+        )
     };
     let here = |who, how, run: Run| here(who, how, *work, run, measure);
     vec![

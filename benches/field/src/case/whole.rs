@@ -2,10 +2,10 @@
 
 use super::long::there;
 use super::{Case, Entry, entry};
-use crate::senders::postfix;
 use crate::pipelane::Pipelane;
 use crate::postfix::Setup;
 use crate::sample::Sample;
+use crate::senders::postfix;
 use crate::work::Work;
 use crate::world::{Distance, World};
 

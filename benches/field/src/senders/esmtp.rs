@@ -36,7 +36,8 @@ pub fn run(world: &World, work: Work) -> Result<Sample, String> {
             let times = times(world, warm, cold);
             let accepted = times.get(ACCEPTED);
             let all = accepted == work.messages as f64;
-            all.then(|| times.and(CPU, "s", used)).ok_or_else(|| format!("libESMTP: the server took {accepted} messages"))
+            all.then(|| times.and(CPU, "s", used))
+                .ok_or_else(|| format!("libESMTP: the server took {accepted} messages"))
         }
         _ => Err(format!("libESMTP: {text}{}", String::from_utf8_lossy(&output.stderr))),
     }

@@ -3,12 +3,12 @@
 
 use super::{COLD, CONNECTIONS, CPU, PATIENCE, times};
 use crate::exim::{command, lacking, libraries, program};
+use crate::machine;
 use crate::mail::Mail;
 use crate::place::Place;
 use crate::sample::Sample;
 use crate::work::Work;
 use crate::world::World;
-use crate::machine;
 use nix::sys::resource::UsageWho;
 use std::fs;
 use std::process::{Command, Stdio};
@@ -78,7 +78,10 @@ pub fn run(world: &World, work: Work) -> Result<Sample, String> {
     let log = fs::read_to_string(place.path().join("log/mainlog")).unwrap_or_default();
     let delivered = log.lines().filter(|line| line.contains(" => ") || line.contains(" -> ")).count();
     if !filled.success() || !ended.success() || delivered != work.messages * work.recipients {
-        return Err(format!("Exim delivered {delivered}\n{}", log.lines().rev().take(5).collect::<Vec<_>>().join("\n")));
+        return Err(format!(
+            "Exim delivered {delivered}\n{}",
+            log.lines().rev().take(5).collect::<Vec<_>>().join("\n")
+        ));
     }
     let connections = times(world, cold, cold).get(CONNECTIONS);
     Ok(Sample::default().and(COLD, "s", cold).and(CONNECTIONS, "", connections).and(CPU, "s", used))

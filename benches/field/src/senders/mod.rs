@@ -35,5 +35,9 @@ pub fn times(world: &World, warm: f64, cold: f64) -> Sample {
     let log = world.server.log();
     let connections = log.connects(crate::log::Mark::default()) - 1;
     let accepted = log.accepted(crate::log::Mark::default());
-    Sample::default().and(WARM, "s", warm).and(COLD, "s", cold).and(CONNECTIONS, "", connections as f64).and(ACCEPTED, "", accepted as f64)
+    Sample::default().and(WARM, "s", warm).and(COLD, "s", cold).and(CONNECTIONS, "", connections as f64).and(
+        ACCEPTED,
+        "",
+        accepted as f64,
+    )
 }
