@@ -162,7 +162,7 @@ impl Work {
                 }
                 Want::Write => session.wrote(session.output().len()),
                 _ => {
-                    for _ in replied..begun {
+                    while replied < begun {
                         // All but the first have a RSET in front.
                         if replied > 0 {
                             session.input(b"250 2.0.0 Ok\r\n");
