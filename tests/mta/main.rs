@@ -17,8 +17,11 @@ mod log;
 mod mail;
 mod maildir;
 mod needs;
+// Some of it is for `benches/field` only.
+#[allow(dead_code)]
 mod pipelane;
 mod place;
+#[allow(dead_code)]
 mod postfix;
 
 mod delivery;

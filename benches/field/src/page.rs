@@ -21,8 +21,13 @@ How it is measured:
   a link of its own). Figures are the median of the runs, with the least and the most in parentheses where they differ.
 * `pipelane is` compares the first figure of a row with that of the first row, pipelane's own.
 * pipelane runs as a library in the measuring process, but where a table says `pipelane serve`. Postfix is a private instance whose mail
-  is in its queue before it may send; its times are from its own log. Exim is a queue run over a filled spool. libESMTP is a
+  is in its queue before it may send; its times are from its own log. Exim is a queue run over a filled spool; it
+  did not reuse its connections in this setup, which it can elsewhere. libESMTP is a
   small program ([esmtp.c](../benches/field/esmtp.c)). lettre is its pooled `SmtpTransport`, one thread for each connection.
+* The queues of all servers and clients are in memory where the machine has it (`/dev/shm`). A Postfix that stores 1000 messages on a disk
+  waits for that disk 1000 times, and then the disk is what is measured.
+* The least that the server alone takes is measured too, as rows on loopback: what is under that time, no client and no distance can
+  reach. The load average tells how busy the machine was with other work.
 * ZMailer is not installed: what was measured of its smtp agent elsewhere is told in the notes.
 ";
 

@@ -143,7 +143,7 @@ fn many(distance: Distance, counts: &'static Counts) -> Vec<Entry> {
             let limits = "smtp_destination_concurrency_limit=100\nsmtp_initial_destination_concurrency=100";
             postfix::run(world, work, limits)
         }),
-        entry("Exim", "one queue run", exim, exim::run),
+        entry("Exim", "one queue run, a connection for each message", exim, exim::run),
         entry("libESMTP", "1 session", esmtp, esmtp::run),
         entry("lettre", "pool of 10", pool, |world, work| lettre::run(world, work, 10)),
         entry("lettre", "1 connection", single, |world, work| lettre::run(world, work, 1)),
@@ -177,7 +177,7 @@ fn plain() -> Vec<Entry> {
         entry("Postfix", "1 connection", 40, |world, work| {
             postfix::run(world, work, "smtp_destination_concurrency_limit=1\nsmtp_initial_destination_concurrency=1")
         }),
-        entry("Exim", "one queue run", 40, exim::run),
+        entry("Exim", "one queue run, a connection for each message", 40, exim::run),
         entry("libESMTP", "1 session", 40, esmtp::run),
         entry("lettre", "1 connection", 10, |world, work| lettre::run(world, work, 1)),
     ]

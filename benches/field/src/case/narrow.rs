@@ -41,7 +41,7 @@ fn entries() -> Vec<Entry> {
         }),
         entry("Postfix", "1 connection", 30, |world, work| postfix::run(world, work, ONE)),
         entry("Postfix", "defaults: 20 connections", 300, |world, work| postfix::run(world, work, "")),
-        entry("Exim", "one queue run", 30, exim::run),
+        entry("Exim", "one queue run, a connection for each message", 30, exim::run),
         entry("libESMTP", "1 session", 30, esmtp::run),
         entry("lettre", "pool of 10", 60, |world, work| lettre::run(world, work, 10)),
     ]

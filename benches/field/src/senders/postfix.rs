@@ -31,7 +31,10 @@ pub struct Span {
 /// An instance at the near end that holds what it gets.
 pub fn start(world: &World, transport: &str, main: &str) -> Postfix {
     let precise = "delay_logging_resolution_limit=6\nin_flow_delay=0";
-    Postfix::start(world.near_setup(Setup::sending(transport).on_hold().main(precise).main(main)))
+    // What it had to defer, as connections were lost, is tried again soon.
+    let soon = "minimal_backoff_time=10s\nmaximal_backoff_time=10s\nqueue_run_delay=10s";
+    let setup = Setup::sending(transport).on_hold().main(precise).main(soon).main(main);
+    Postfix::start(world.near_setup(setup))
 }
 
 /// Puts it into the queue.
