@@ -8,7 +8,7 @@ use super::report::{self, Route};
 use super::{Job, Obligation, Site};
 use crate::config::Level;
 use crate::conn::{Feed, Manners, Opener, Retry, Token, Vacancy, policy};
-use crate::net::{Interest, Watch, poll};
+use crate::net::{Interest, Watch, poll, with_signals_blocked};
 use crate::smtp::{Cause, CloseReason, Extensions};
 use crate::sync::{Permit, after};
 use log::{error, warn};
@@ -59,7 +59,7 @@ fn start_one(site: &Arc<Site>, handle: Handle) {
             let _ = catch_unwind(AssertUnwindSafe(say));
         }
     };
-    let spawn = || std::thread::Builder::new().name(format!("lane {number}")).spawn(body);
+    let spawn = || with_signals_blocked(|| std::thread::Builder::new().name(format!("lane {number}")).spawn(body));
     if let Err(error) = site.start_thread(spawn) {
         error!("{}: no lane can be started: {error}", site.next_hop);
         site.not_started(number);

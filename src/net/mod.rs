@@ -15,4 +15,5 @@ pub use duplex::{Closer, Duplex, Ready};
 pub use host::host_name;
 pub use sys::{
     Interest, Path, PeerCredentials, Wake, Watch, group_id, peer_credentials, poll, raise_descriptor_limit, user_id,
+    with_signals_blocked,
 };

@@ -188,6 +188,38 @@ pub fn path(stream: &TcpStream) -> Option<Path> {
     (done == 0 && info.tcpi_rtt > 0).then_some(Path { round_trip, window })
 }
 
+/// Runs `start`, which starts a thread, with signals blocked in this thread, so that the new one has them blocked from its first
+/// moment: a host's signals are for its own threads. Those that a thread brings on itself by a fault (SIGSEGV and its like) stay as they
+/// are, for whatever the host does about them. This thread's mask is what it was afterwards.
+pub fn with_signals_blocked<T>(start: impl FnOnce() -> T) -> T {
+    // SAFETY: sigset_t holds integers only, and is filled below.
+    let (mut all, mut before): (libc::sigset_t, libc::sigset_t) = unsafe { (mem::zeroed(), mem::zeroed()) };
+    // SAFETY: the pointer is to a live set.
+    unsafe { libc::sigfillset(&raw mut all) };
+    for fault in [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGSYS] {
+        // SAFETY: as above; the numbers are signals.
+        unsafe { libc::sigdelset(&raw mut all, fault) };
+    }
+    // SAFETY: both sets live through the call.
+    let blocked = unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const all, &raw mut before) } == 0;
+    let restore = Restore(blocked.then_some(before));
+    let done = start();
+    drop(restore);
+    done
+}
+
+/// Puts a signal mask back, also when what ran under another one has panicked.
+struct Restore(Option<libc::sigset_t>);
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        if let Some(before) = &self.0 {
+            // SAFETY: the set is live and was filled by pthread_sigmask; the old one is not asked for.
+            unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before, ptr::null_mut()) };
+        }
+    }
+}
+
 /// Raises the limit on open descriptors to the most that this process may have, and tells that. Each client, each
 /// connection and each content on disk needs one. For executables only: a library does not change its host's limits.
 pub fn raise_descriptor_limit() -> io::Result<u64> {
@@ -397,6 +429,22 @@ mod tests {
         let mut end = [Watch::new(ours.as_fd(), Interest::Read)];
         assert_eq!(poll(&mut end, None).expect("hung up"), 1);
         assert!(end[0].is_readable());
+    }
+
+    #[test]
+    fn a_thread_is_started_with_its_signals_blocked_and_ours_are_as_before() {
+        let mask = || {
+            let status = std::fs::read_to_string("/proc/thread-self/status").expect("readable");
+            let line = status.lines().find_map(|line| line.strip_prefix("SigBlk:")).expect("a mask").trim().to_owned();
+            u64::from_str_radix(&line, 16).expect("a number")
+        };
+        let (before, bit) = (mask(), |signal: c_int| 1u64 << (signal - 1));
+        let inside = with_signals_blocked(|| std::thread::spawn(mask)).join().expect("it ends");
+        assert_eq!(mask(), before);
+        for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGCHLD, libc::SIGPIPE, libc::SIGALRM, libc::SIGUSR1] {
+            assert_ne!(inside & bit(signal), 0, "{signal}");
+        }
+        assert_eq!(inside & bit(libc::SIGSEGV), 0);
     }
 
     #[test]
