@@ -203,8 +203,9 @@ pub unsafe extern "C" fn pipelane_message_add_recipient(
         let (notify, orcpt) =
             unsafe { (guard::optional_text(notify, "notify")?, guard::optional_text(orcpt, "orcpt")?) };
         let address = Address::parse(address).map_err(|e| Failure::new(ERR_ADDRESS, e.to_string()))?;
-        let notify = notify.map(|text| parse_parameter(text, "NOTIFY")).transpose()?;
-        let original = orcpt.map(|text| parse_parameter(text, "ORCPT")).transpose()?;
+        let wrong = |name: &str| Failure::new(ERR_PARAMETER, format!("the value is none of {name} (RFC 3461)"));
+        let notify = notify.map(|text| Parameter::notify(text).ok_or_else(|| wrong("NOTIFY"))).transpose()?;
+        let original = orcpt.map(|text| Parameter::original(text).ok_or_else(|| wrong("ORCPT"))).transpose()?;
         message.envelope.recipients.push(Recipient { address, notify, original });
         Ok(OK)
     })
