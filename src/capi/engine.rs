@@ -11,13 +11,14 @@ use super::error::{
 };
 use super::guard::{self, Handle};
 use super::message::MessageHandle;
+use super::parcel::Parcel;
 use super::report::{ReportHandle, c_text};
 use crate::config::Config;
 use crate::engine::{Engine, Room};
 use crate::lane::{Ticket, Withdrawal};
 use crate::mail::{Content, ContentRules, EnhancedStatus, NextHop, Outcome, Report, Verdict};
 use crate::net::with_signals_blocked;
-use crate::sync::{Receiver, after, bounded};
+use crate::sync::after;
 use std::ffi::{c_char, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
@@ -116,18 +117,15 @@ impl EngineHandle {
         number
     }
 
-    /// Hands a message over; its report comes to the receiver.
-    fn send(&self, ready: Ready, cookie: *mut c_void) -> (Receiver<Entry>, Withdrawal) {
-        let (sender, receiver) = bounded(1);
-        let cover = cover(0, cookie, &ready);
-        let recipients = cover.recipients.len();
-        let receive = move |report| {
-            // Whoever has stopped waiting has made a report of its own.
-            let _ = sender.send((cover, report));
-        };
+    /// Hands a message over; its report comes in the parcel.
+    fn send(&self, ready: Ready) -> (Parcel<Entry>, Withdrawal) {
+        let (parcel, cover) = (Parcel::new(), cover(0, ptr::null_mut(), &ready));
+        let (address, recipients) = (parcel.address(), cover.recipients.len());
+        // Whoever has stopped waiting has made a report of its own.
+        let receive = move |report| address.send((cover, report));
         let (ticket, withdrawal) = Ticket::issue_to(recipients, Box::new(receive));
         self.hand_over(ready, ticket);
-        (receiver, withdrawal)
+        (parcel, withdrawal)
     }
 
     fn hand_over(&self, ready: Ready, ticket: Ticket) {
@@ -141,14 +139,13 @@ impl EngineHandle {
 
     fn deliver(&self, ready: Ready, patience: Duration) -> ReportHandle {
         let (next_hop, spare) = (ready.next_hop.clone(), cover(0, ptr::null_mut(), &ready));
-        let (receiver, withdrawal) = self.send(ready, ptr::null_mut());
-        let mut entry = receiver.recv_timeout(patience);
-        if entry.is_err() {
+        let (parcel, withdrawal) = self.send(ready);
+        let entry = parcel.wait(patience).or_else(|| {
             withdrawal.withdraw();
             self.engine.tidy(&next_hop);
-            entry = receiver.recv_timeout(GRACE);
-        }
-        let (cover, report) = entry.unwrap_or_else(|_| {
+            parcel.wait(GRACE)
+        });
+        let (cover, report) = entry.unwrap_or_else(|| {
             let report = out_of_time(spare.recipients.len());
             (spare, report)
         });
@@ -159,17 +156,18 @@ impl EngineHandle {
     fn drain(&self, patience: Duration) -> bool {
         self.stopping.store(true, Ordering::Release);
         let (engine, desk, ends) = (Arc::clone(&self.engine), Arc::clone(&self.desk), after(patience));
-        let (sender, ended) = bounded::<()>(1);
+        let parcel = Parcel::new();
+        let address = parcel.address();
         let end = move || {
             let _ = catch_unwind(AssertUnwindSafe(|| engine.drain_until(ends)));
             desk.close();
-            drop(sender);
+            drop(engine);
+            address.send(());
         };
         let spawn = || std::thread::Builder::new().name("pipelane end".into()).spawn(end);
         match with_signals_blocked(spawn) {
             Ok(thread) => {
-                let bound = patience.saturating_add(END_BOUND);
-                let over = !matches!(ended.recv_timeout(bound), Err(crate::sync::RecvTimeoutError::Timeout));
+                let over = parcel.wait(patience.saturating_add(END_BOUND)).is_some();
                 if over {
                     // It has nothing more to do, and cannot panic.
                     let _ = thread.join();

@@ -19,6 +19,7 @@ mod error;
 mod guard;
 mod log;
 mod message;
+mod parcel;
 mod report;
 mod version;
 
