@@ -103,12 +103,8 @@ fn the_header_has_the_version_of_the_package() {
     assert_eq!(value("NUMBER"), ((numbers[0] * 1000 + numbers[1]) * 100 + numbers[2]).to_string());
 }
 
-/// The prototypes that cbindgen finds in the code, compiled behind those of the header: a difference is an error of the compiler.
-#[test]
-fn every_prototype_is_the_same() {
-    if !has(&["gcc"]) {
-        return;
-    }
+/// The prototypes that cbindgen finds in the code.
+pub fn prototypes() -> String {
     let mut config = cbindgen::Config {
         language: cbindgen::Language::C,
         no_includes: true,
@@ -124,32 +120,46 @@ fn every_prototype_is_the_same() {
         ("ReportFn", "pipelane_report_function"),
     ];
     config.export.rename = rename.map(|(ours, theirs)| (ours.to_owned(), theirs.to_owned())).into();
-    config.export.exclude =
-        rename.iter().map(|(ours, _)| (*ours).to_owned()).filter(|ours| ours.ends_with("Handle")).collect();
+    let handles = rename.iter().map(|(ours, _)| (*ours).to_owned()).filter(|ours| ours.ends_with("Handle"));
+    config.export.exclude = handles.collect();
     let mut builder = cbindgen::Builder::new().with_config(config);
     for file in ["config", "desk", "engine", "error", "log", "message", "report", "version"] {
         builder = builder.with_src(root().join(format!("src/capi/{file}.rs")));
     }
     let mut found = Vec::new();
     builder.generate().expect("cbindgen reads the code").write(&mut found);
-    let found = String::from_utf8(found).expect("UTF-8");
+    String::from_utf8(found).expect("UTF-8")
+}
+
+/// They are compiled behind those of the header: a difference is an error of the compiler.
+#[test]
+fn every_prototype_is_the_same() {
+    if !has(&["gcc"]) {
+        return;
+    }
+    let found = prototypes();
     for function in declared() {
         assert!(found.contains(&format!("{function}(")), "cbindgen has not found {function}");
     }
-    let compiles = |found: &str| {
-        let source = folder().join(format!("agree-{}.c", found.len()));
+    let compiles = |name: &str, found: &str| {
+        let source = folder().join(format!("agree-{name}.c"));
         std::fs::write(&source, format!("#include <pipelane.h>\n{found}")).expect("a file");
         let mut command = Command::new("gcc");
         command.args(["-std=c11", "-Wall", "-Wpedantic", "-Werror", "-fsyntax-only", "-I"]);
         super::place::run(command.arg(root().join("include")).arg(&source))
     };
-    let output = compiles(&found);
+    let output = compiles("found", &found);
     assert!(output.status.success(), "{}\n{found}", super::place::text(&output));
-    // And it can fail.
-    let wrong = found.replacen(
-        "pipelane_message_set_priority(pipelane_message *message, int32_t",
-        "pipelane_message_set_priority(pipelane_message *message, int64_t",
-        1,
-    );
-    assert!(wrong != found && !compiles(&wrong).status.success(), "a difference was not noticed:\n{found}");
+    // And it can fail, for functions as for callbacks.
+    for (name, from, to) in [
+        (
+            "function",
+            "set_priority(pipelane_message *message, int32_t",
+            "set_priority(pipelane_message *message, int64_t",
+        ),
+        ("callback", "(*pipelane_log_function)(int32_t level", "(*pipelane_log_function)(int64_t level"),
+    ] {
+        let wrong = found.replacen(from, to, 1);
+        assert!(wrong != found && !compiles(name, &wrong).status.success(), "{name}: no difference noticed:\n{found}");
+    }
 }

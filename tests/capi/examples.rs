@@ -19,7 +19,8 @@ fn with_letter(command: &mut Command) -> Output {
 
 fn sends(command: &mut Command, refused: i32) {
     let sink = Sink::start(&[]);
-    let output = with_letter(command.args([&sink.next_hop, "a@example.org", "b@example.net", "reject-550@example.net"]));
+    let output =
+        with_letter(command.args([&sink.next_hop, "a@example.org", "b@example.net", "reject-550@example.net"]));
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(said.contains("b@example.net: delivered, 250 2.0.0 "), "{output:?}");
     assert!(said.contains("reject-550@example.net: failed, 550 5.1.1 "), "{output:?}");

@@ -48,9 +48,16 @@ fn into_an_empty_prefix_and_out_again() {
     let prefix = place.path().join("prefix");
     let settings = [("PREFIX", prefix.as_path())];
     install(target.path(), &settings, &[]);
-    for file in ["bin/pipelane", "include/pipelane.h", "lib/libpipelane.so.0", "lib/libpipelane.so", "share/man/man3/libpipelane.3",
-        "lib/pkgconfig/pipelane.pc", "share/man/man1/pipelane.1", "lib/systemd/system/pipelane.service"]
-    {
+    for file in [
+        "bin/pipelane",
+        "include/pipelane.h",
+        "lib/libpipelane.so.0",
+        "lib/libpipelane.so",
+        "share/man/man3/libpipelane.3",
+        "lib/pkgconfig/pipelane.pc",
+        "share/man/man1/pipelane.1",
+        "lib/systemd/system/pipelane.service",
+    ] {
         assert!(prefix.join(file).exists(), "{file} is not there");
     }
     let unit = fs::read_to_string(prefix.join("lib/systemd/system/pipelane.service")).expect("a unit");
@@ -58,7 +65,9 @@ fn into_an_empty_prefix_and_out_again() {
 
     let pkg_config = |argument: &str| {
         let mut command = Command::new("pkg-config");
-        done(command.args([argument, "pipelane"]).env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig"))).trim().to_owned()
+        done(command.args([argument, "pipelane"]).env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig")))
+            .trim()
+            .to_owned()
     };
     assert_eq!(pkg_config("--modversion"), env!("CARGO_PKG_VERSION"));
     let program = place.path().join("send");
