@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// The longest that a program of a test may take.
-pub const PATIENCE: Duration = Duration::from_secs(240);
+pub const PATIENCE: Duration = Duration::from_secs(600);
 
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -150,7 +150,7 @@ pub struct Sink {
 impl Sink {
     pub fn start(options: &[&str]) -> Sink {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pipelane"));
-        command.args(["sink", "--listen", "127.0.0.1:0", "--exit-after-seconds", "600"]).args(options);
+        command.args(["sink", "--listen", "127.0.0.1:0", "--exit-after-seconds", "700"]).args(options);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the sink starts");
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");
