@@ -5,6 +5,7 @@
 
 use super::error::{ERR_CONFLICT, ERR_KEY, ERR_NEXT_HOP, ERR_VALUE, Failure, OK};
 use super::guard::{self, Handle};
+use super::process;
 use crate::config::keys::{KEYS, KeyError, Section, set_limits, set_next_hop};
 use crate::config::{Config, NextHopSettings};
 use crate::mail::NextHop;
@@ -39,7 +40,7 @@ impl From<KeyError> for Failure {
 
 impl ConfigHandle {
     fn new() -> ConfigHandle {
-        ConfigHandle { process: std::process::id(), base: Config::default(), own: BTreeMap::new() }
+        ConfigHandle { process: process::number(), base: Config::default(), own: BTreeMap::new() }
     }
 
     fn set(&mut self, key: &str, value: &str) -> Result<i32, Failure> {

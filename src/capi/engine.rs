@@ -12,6 +12,7 @@ use super::error::{
 use super::guard::{self, Handle};
 use super::message::MessageHandle;
 use super::parcel::Parcel;
+use super::process;
 use super::report::{ReportHandle, c_text};
 use crate::config::Config;
 use crate::engine::{Engine, Room};
@@ -61,7 +62,7 @@ impl EngineHandle {
         let system = |error| Failure::new(ERR_SYSTEM, format!("no descriptor for the reports: {error}"));
         guard::quiet_panics();
         Ok(EngineHandle {
-            process: std::process::id(),
+            process: process::number(),
             engine: Engine::new(Arc::new(config)),
             desk: Arc::new(Desk::new().map_err(system)?),
             stopping: AtomicBool::new(false),

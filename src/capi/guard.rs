@@ -5,6 +5,7 @@
 //! exist and its sockets are the parent's, so there it is not used, and not freed either.
 
 use super::error::{ERR_FORKED, ERR_TEXT, Failure, OK};
+use super::process;
 use std::ffi::{CStr, c_char};
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -60,7 +61,7 @@ pub(super) unsafe fn exclusive<'a, T: Handle>(pointer: *mut T, name: &str) -> Re
 }
 
 fn own(maker: u32, name: &str) -> Result<(), Failure> {
-    if maker == std::process::id() {
+    if maker == process::number() {
         return Ok(());
     }
     Err(Failure::new(ERR_FORKED, format!("the {name} was made by process {maker}, before fork()")))
@@ -90,7 +91,7 @@ pub(super) unsafe fn take_back<T: Handle>(pointer: *mut T) -> Option<Box<T>> {
     // SAFETY: as asked of the caller.
     let handle = unsafe { pointer.as_ref() }?;
     // SAFETY: it came from `hand_out`, which made it of a Box.
-    (handle.maker() == std::process::id()).then(|| unsafe { Box::from_raw(pointer) })
+    (handle.maker() == process::number()).then(|| unsafe { Box::from_raw(pointer) })
 }
 
 /// Frees a handle.

@@ -11,6 +11,7 @@ use super::error::{
     Failure, LINES_CRLF, LINES_LF, OK, unreadable,
 };
 use super::guard::{self, Handle};
+use super::process;
 use crate::mail::{
     Address, Body, Content, ContentBuilder, ContentRules, Envelope, Message, NextHop, Parameter, Priority, Recipient,
     Return,
@@ -55,7 +56,7 @@ impl Handle for MessageHandle {
 impl MessageHandle {
     fn new() -> MessageHandle {
         MessageHandle {
-            process: std::process::id(),
+            process: process::number(),
             id: None,
             next_hop: None,
             sender: None,

@@ -20,6 +20,7 @@ mod guard;
 mod log;
 mod message;
 mod parcel;
+mod process;
 mod report;
 mod version;
 

@@ -3,6 +3,7 @@
 use super::desk::Cover;
 use super::error::{DEFERRED, DELIVERED, ERR_ARGUMENT, FAILED, Failure, IN_DOUBT, NO_OUTCOME};
 use super::guard::{self, Handle};
+use super::process;
 use crate::mail::{Outcome, Report, Timings, Verdict};
 use std::ffi::{CString, c_char, c_void};
 use std::ptr;
@@ -44,7 +45,7 @@ impl Handle for ReportHandle {
 impl ReportHandle {
     pub(super) fn new(cover: Cover, report: Report) -> ReportHandle {
         ReportHandle {
-            process: std::process::id(),
+            process: process::number(),
             cover,
             outcomes: report.outcomes.iter().map(TextOutcome::of).collect(),
             server: report.server.as_deref().map(Server::of),

@@ -13,11 +13,22 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::ptr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// An eventfd that any thread signals and one thread waits on in `poll(2)` beside its socket. Cheap to clone.
+///
+/// Signalling one that is signalled already costs no system call. Whoever clears it looks at what it was signalled for afterwards.
 #[derive(Debug, Clone)]
-pub struct Wake(Arc<OwnedFd>);
+pub struct Wake(Arc<Bell>);
+
+#[derive(Debug)]
+struct Bell {
+    fd: OwnedFd,
+    /// Signalled and not cleared since. Taken back behind the read, so that a signal which found it set is one whose
+    /// reason the reader still sees.
+    rung: AtomicBool,
+}
 
 impl Wake {
     /// A new one, not signalled. Fails when the process has no descriptor left.
@@ -28,33 +39,38 @@ impl Wake {
             return Err(io::Error::last_os_error());
         }
         // SAFETY: fd is a new descriptor that nothing else owns.
-        Ok(Wake(Arc::new(unsafe { OwnedFd::from_raw_fd(fd) })))
+        Ok(Wake(Arc::new(Bell { fd: unsafe { OwnedFd::from_raw_fd(fd) }, rung: AtomicBool::new(false) })))
     }
 
     /// Makes the descriptor readable until [`Wake::clear`].
     pub fn signal(&self) {
+        if self.0.rung.swap(true, Ordering::AcqRel) {
+            return;
+        }
         let one = 1u64.to_ne_bytes();
         // SAFETY: eight octets are read from a live array. A full counter (EAGAIN) is already readable.
-        let _ = unsafe { libc::write(self.0.as_raw_fd(), one.as_ptr().cast(), one.len()) };
+        let _ = unsafe { libc::write(self.0.fd.as_raw_fd(), one.as_ptr().cast(), one.len()) };
     }
 
     /// Makes it unreadable and tells whether it had been signalled.
     pub fn clear(&self) -> bool {
         let mut count = [0u8; 8];
         // SAFETY: eight octets are written to a live array.
-        unsafe { libc::read(self.0.as_raw_fd(), count.as_mut_ptr().cast(), count.len()) == 8 }
+        let had = unsafe { libc::read(self.0.fd.as_raw_fd(), count.as_mut_ptr().cast(), count.len()) == 8 };
+        self.0.rung.swap(false, Ordering::AcqRel);
+        had
     }
 
     /// Whether it is signalled, without clearing it.
     pub fn is_signalled(&self) -> bool {
-        let mut poll = libc::pollfd { fd: self.0.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        let mut poll = libc::pollfd { fd: self.0.fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
         // SAFETY: one pollfd, alive for the call; a timeout of 0 never waits.
         unsafe { libc::poll(&raw mut poll, 1, 0) == 1 }
     }
 
     /// For `poll(2)`.
     pub fn fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.0.fd.as_fd()
     }
 }
 
