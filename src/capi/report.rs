@@ -4,9 +4,10 @@ use super::desk::Cover;
 use super::error::{DEFERRED, DELIVERED, ERR_ARGUMENT, FAILED, Failure, IN_DOUBT, NO_OUTCOME};
 use super::guard::{self, Handle};
 use super::process;
-use crate::mail::{Outcome, Report, Timings, Verdict};
+use crate::mail::{Outcome, Report, Verdict};
 use std::ffi::{CString, c_char, c_void};
 use std::ptr;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// `pipelane_report`
@@ -14,19 +15,18 @@ use std::time::Duration;
 pub struct ReportHandle {
     process: u32,
     cover: Cover,
-    outcomes: Vec<TextOutcome>,
-    server: Option<Server>,
-    lane: Option<CString>,
-    level: Option<CString>,
-    timings: Timings,
+    report: Report,
+    /// Texts are made for C when one is asked for, since most reports are not read but for their outcome.
+    texts: OnceLock<Texts>,
 }
 
 #[derive(Debug)]
-struct TextOutcome {
-    verdict: i32,
-    code: i32,
-    status: CString,
-    text: CString,
+struct Texts {
+    /// The status and the text of each recipient.
+    outcomes: Vec<(CString, CString)>,
+    server: Option<Server>,
+    lane: Option<CString>,
+    level: Option<CString>,
 }
 
 #[derive(Debug)]
@@ -44,35 +44,34 @@ impl Handle for ReportHandle {
 
 impl ReportHandle {
     pub(super) fn new(cover: Cover, report: Report) -> ReportHandle {
-        ReportHandle {
-            process: process::number(),
-            cover,
-            outcomes: report.outcomes.iter().map(TextOutcome::of).collect(),
-            server: report.server.as_deref().map(Server::of),
-            lane: report.lane.as_deref().map(c_text),
-            level: report.level.map(c_text),
-            timings: report.timings,
-        }
+        ReportHandle { process: process::number(), cover, report, texts: OnceLock::new() }
     }
 
-    fn outcome(&self, recipient: usize) -> Result<&TextOutcome, Failure> {
-        self.outcomes.get(recipient).ok_or_else(|| beyond(recipient))
+    fn outcome(&self, recipient: usize) -> Result<&Outcome, Failure> {
+        self.report.outcomes.get(recipient).ok_or_else(|| beyond(recipient))
+    }
+
+    fn texts(&self) -> &Texts {
+        let of_outcome = |outcome: &Outcome| (c_text(&outcome.status.to_string()), c_text(&outcome.text));
+        self.texts.get_or_init(|| Texts {
+            outcomes: self.report.outcomes.iter().map(of_outcome).collect(),
+            server: self.report.server.as_deref().map(Server::of),
+            lane: self.report.lane.as_deref().map(c_text),
+            level: self.report.level.map(c_text),
+        })
+    }
+
+    fn texts_of(&self, recipient: usize) -> Result<&(CString, CString), Failure> {
+        self.texts().outcomes.get(recipient).ok_or_else(|| beyond(recipient))
     }
 }
 
-impl TextOutcome {
-    fn of(outcome: &Outcome) -> TextOutcome {
-        TextOutcome {
-            verdict: match outcome.verdict {
-                Verdict::Delivered => DELIVERED,
-                Verdict::Deferred => DEFERRED,
-                Verdict::Failed => FAILED,
-                Verdict::InDoubt => IN_DOUBT,
-            },
-            code: outcome.code.map_or(0, i32::from),
-            status: c_text(&outcome.status.to_string()),
-            text: c_text(&outcome.text),
-        }
+const fn number_of(verdict: Verdict) -> i32 {
+    match verdict {
+        Verdict::Delivered => DELIVERED,
+        Verdict::Deferred => DEFERRED,
+        Verdict::Failed => FAILED,
+        Verdict::InDoubt => IN_DOUBT,
     }
 }
 
@@ -128,7 +127,7 @@ pub unsafe extern "C" fn pipelane_report_number(report: *const ReportHandle) -> 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pipelane_report_recipients(report: *const ReportHandle) -> usize {
     // SAFETY: as above.
-    unsafe { read(report, 0, |report| Ok(report.outcomes.len())) }
+    unsafe { read(report, 0, |report| Ok(report.report.outcomes.len())) }
 }
 
 #[unsafe(no_mangle)]
@@ -143,67 +142,71 @@ pub unsafe extern "C" fn pipelane_report_address(report: *const ReportHandle, re
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pipelane_report_outcome(report: *const ReportHandle, recipient: usize) -> i32 {
     // SAFETY: as above.
-    unsafe { read(report, NO_OUTCOME, |report| Ok(report.outcome(recipient)?.verdict)) }
+    unsafe { read(report, NO_OUTCOME, |report| Ok(number_of(report.outcome(recipient)?.verdict))) }
 }
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pipelane_report_code(report: *const ReportHandle, recipient: usize) -> i32 {
     // SAFETY: as above.
-    unsafe { read(report, 0, |report| Ok(report.outcome(recipient)?.code)) }
+    unsafe { read(report, 0, |report| Ok(report.outcome(recipient)?.code.map_or(0, i32::from))) }
 }
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pipelane_report_status(report: *const ReportHandle, recipient: usize) -> *const c_char {
     // SAFETY: as above.
-    unsafe { read(report, ptr::null(), |report| Ok(report.outcome(recipient)?.status.as_ptr())) }
+    unsafe { read(report, ptr::null(), |report| Ok(report.texts_of(recipient)?.0.as_ptr())) }
 }
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pipelane_report_text(report: *const ReportHandle, recipient: usize) -> *const c_char {
     // SAFETY: as above.
-    unsafe { read(report, ptr::null(), |report| Ok(report.outcome(recipient)?.text.as_ptr())) }
+    unsafe { read(report, ptr::null(), |report| Ok(report.texts_of(recipient)?.1.as_ptr())) }
 }
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pipelane_report_server_name(report: *const ReportHandle) -> *const c_char {
     // SAFETY: as above.
-    unsafe { read(report, ptr::null(), |report| Ok(or_null(report.server.as_ref().map(|server| &server.name)))) }
+    unsafe {
+        read(report, ptr::null(), |report| Ok(or_null(report.texts().server.as_ref().map(|server| &server.name))))
+    }
 }
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pipelane_report_server_address(report: *const ReportHandle) -> *const c_char {
     // SAFETY: as above.
-    unsafe { read(report, ptr::null(), |report| Ok(or_null(report.server.as_ref().map(|server| &server.address)))) }
+    unsafe {
+        read(report, ptr::null(), |report| Ok(or_null(report.texts().server.as_ref().map(|server| &server.address))))
+    }
 }
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pipelane_report_server_port(report: *const ReportHandle) -> i32 {
     // SAFETY: as above.
-    unsafe { read(report, 0, |report| Ok(report.server.as_ref().map_or(0, |server| server.port))) }
+    unsafe { read(report, 0, |report| Ok(report.texts().server.as_ref().map_or(0, |server| server.port))) }
 }
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pipelane_report_lane(report: *const ReportHandle) -> *const c_char {
     // SAFETY: as above.
-    unsafe { read(report, ptr::null(), |report| Ok(or_null(report.lane.as_ref()))) }
+    unsafe { read(report, ptr::null(), |report| Ok(or_null(report.texts().lane.as_ref()))) }
 }
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pipelane_report_level(report: *const ReportHandle) -> *const c_char {
     // SAFETY: as above.
-    unsafe { read(report, ptr::null(), |report| Ok(or_null(report.level.as_ref()))) }
+    unsafe { read(report, ptr::null(), |report| Ok(or_null(report.texts().level.as_ref()))) }
 }
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pipelane_report_queued_us(report: *const ReportHandle) -> u64 {
     // SAFETY: as above.
-    unsafe { read(report, 0, |report| Ok(microseconds(report.timings.queued))) }
+    unsafe { read(report, 0, |report| Ok(microseconds(report.report.timings.queued))) }
 }
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pipelane_report_delivery_us(report: *const ReportHandle) -> u64 {
     // SAFETY: as above.
-    unsafe { read(report, 0, |report| Ok(microseconds(report.timings.delivery))) }
+    unsafe { read(report, 0, |report| Ok(microseconds(report.report.timings.delivery))) }
 }
 
 #[unsafe(no_mangle)]
