@@ -229,16 +229,13 @@ impl<T: Token> Connection<T> {
         }
     }
 
-    /// Writes all that there is, or, while smaller messages are on their way elsewhere, a piece now and then.
+    /// Writes all that there is, or, while smaller messages are on their way elsewhere, a piece now and then. (Nothing is measured for a lane of the smallest.)
     fn write<F: Feed<Token = T> + ?Sized>(&mut self, feed: &F) {
         let wanted = feed.must_yield();
-        if !wanted && !self.yielding.is_active() && !self.opener.manners.few_unsent {
-            // A lane of the smallest messages yields to nobody, so nothing is measured for it.
-            return self.line.write(&mut self.session, usize::MAX, feed.must_end_by());
-        }
-        let grant = self.yielding.grant(wanted, self.line.traffic(), Instant::now());
+        let measured = wanted || self.yielding.is_active() || self.opener.manners.few_unsent;
+        let grant = measured.then(|| self.yielding.grant(wanted, self.line.traffic(), Instant::now()));
         self.opener.gauge.set_yielding(self.yielding.is_active());
-        match grant {
+        match grant.unwrap_or(Grant::All) {
             Grant::All => self.line.write(&mut self.session, usize::MAX, feed.must_end_by()),
             Grant::Piece(octets) => self.line.write(&mut self.session, octets, feed.must_end_by()),
             Grant::Pause(until) => self.line.pause(&mut self.session, until, feed.must_end_by()),

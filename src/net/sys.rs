@@ -11,22 +11,21 @@ use std::mem;
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// An eventfd that any thread signals and one thread waits on in `poll(2)` beside its socket. Cheap to clone.
-///
-/// Signalling one that is signalled already costs no system call. Whoever clears it looks at what it was signalled for afterwards.
+/// Signalling it again costs no system call. Whoever clears it looks afterwards at what it was signalled for.
 #[derive(Debug, Clone)]
 pub struct Wake(Arc<Bell>);
 
 #[derive(Debug)]
 struct Bell {
     fd: OwnedFd,
-    /// Signalled and not cleared since. Taken back behind the read, so that a signal which found it set is one whose
-    /// reason the reader still sees.
+    /// Signalled and not cleared since. Taken back behind the read: who finds it set is still seen by the reader.
     rung: AtomicBool,
 }
 
@@ -204,36 +203,22 @@ pub fn path(stream: &TcpStream) -> Option<Path> {
     (done == 0 && info.tcpi_rtt > 0).then_some(Path { round_trip, window })
 }
 
-/// Runs `start`, which starts a thread, with signals blocked in this thread, so that the new one has them blocked from its first
-/// moment: a host's signals are for its own threads. Those that a thread brings on itself by a fault (SIGSEGV and its like) stay as they
-/// are, for whatever the host does about them. This thread's mask is what it was afterwards.
+/// Runs `start`, which starts a thread, with signals blocked, so that the new thread never gets one of its host's. Those that its
+/// own faults raise (SIGSEGV and its like) are the host's to deal with. The mask is what it was afterwards.
 pub fn with_signals_blocked<T>(start: impl FnOnce() -> T) -> T {
-    // SAFETY: sigset_t holds integers only, and is filled below.
+    // SAFETY: sigset_t holds integers only, and both are filled below.
     let (mut all, mut before): (libc::sigset_t, libc::sigset_t) = unsafe { (mem::zeroed(), mem::zeroed()) };
-    // SAFETY: the pointer is to a live set.
-    unsafe { libc::sigfillset(&raw mut all) };
-    for fault in [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGSYS] {
-        // SAFETY: as above; the numbers are signals.
-        unsafe { libc::sigdelset(&raw mut all, fault) };
+    let faults = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGSYS];
+    // SAFETY: the pointers are to live sets, and the numbers are signals, so that no call can fail.
+    unsafe {
+        libc::sigfillset(&raw mut all);
+        let _ = faults.map(|fault| libc::sigdelset(&raw mut all, fault));
+        libc::pthread_sigmask(libc::SIG_BLOCK, &raw const all, &raw mut before);
     }
-    // SAFETY: both sets live through the call.
-    let blocked = unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const all, &raw mut before) } == 0;
-    let restore = Restore(blocked.then_some(before));
-    let done = start();
-    drop(restore);
-    done
-}
-
-/// Puts a signal mask back, also when what ran under another one has panicked.
-struct Restore(Option<libc::sigset_t>);
-
-impl Drop for Restore {
-    fn drop(&mut self) {
-        if let Some(before) = &self.0 {
-            // SAFETY: the set is live and was filled by pthread_sigmask; the old one is not asked for.
-            unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before, ptr::null_mut()) };
-        }
-    }
+    let done = catch_unwind(AssertUnwindSafe(start));
+    // SAFETY: the set is live and was filled above; the old one is not asked for.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, ptr::null_mut()) };
+    done.unwrap_or_else(|payload| resume_unwind(payload))
 }
 
 /// Raises the limit on open descriptors to the most that this process may have, and tells that. Each client, each
