@@ -25,7 +25,7 @@ pub struct Wake(Arc<Bell>);
 #[derive(Debug)]
 struct Bell {
     fd: OwnedFd,
-    /// Signalled and not cleared since. Taken back behind the read: who finds it set is still seen by the reader.
+    /// Signalled and not cleared since; taken back behind the read, so that who finds it set is still seen by the reader.
     rung: AtomicBool,
 }
 
@@ -43,12 +43,11 @@ impl Wake {
 
     /// Makes the descriptor readable until [`Wake::clear`].
     pub fn signal(&self) {
-        if self.0.rung.swap(true, Ordering::AcqRel) {
-            return;
-        }
         let one = 1u64.to_ne_bytes();
-        // SAFETY: eight octets are read from a live array. A full counter (EAGAIN) is already readable.
-        let _ = unsafe { libc::write(self.0.fd.as_raw_fd(), one.as_ptr().cast(), one.len()) };
+        if !self.0.rung.swap(true, Ordering::AcqRel) {
+            // SAFETY: eight octets are read from a live array. A full counter (EAGAIN) is already readable.
+            let _ = unsafe { libc::write(self.0.fd.as_raw_fd(), one.as_ptr().cast(), one.len()) };
+        }
     }
 
     /// Makes it unreadable and tells whether it had been signalled.
@@ -203,8 +202,8 @@ pub fn path(stream: &TcpStream) -> Option<Path> {
     (done == 0 && info.tcpi_rtt > 0).then_some(Path { round_trip, window })
 }
 
-/// Runs `start`, which starts a thread, with signals blocked, so that the new thread never gets one of its host's. Those that its
-/// own faults raise (SIGSEGV and its like) are the host's to deal with. The mask is what it was afterwards.
+/// Runs `start`, which starts a thread, with signals blocked, but for those that a thread's own faults raise, so that the new one
+/// never gets one of its host's. The mask is what it was afterwards.
 pub fn with_signals_blocked<T>(start: impl FnOnce() -> T) -> T {
     // SAFETY: sigset_t holds integers only, and both are filled below.
     let (mut all, mut before): (libc::sigset_t, libc::sigset_t) = unsafe { (mem::zeroed(), mem::zeroed()) };
