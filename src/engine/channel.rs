@@ -5,12 +5,9 @@ use crate::config::NextHopSettings;
 use crate::lane::status::ChannelStatus;
 use crate::lane::{Job, Obligation, Offers, Site, report, worker};
 use crate::mail::{Message, NextHop, Outcome};
-use crate::sync::{Budget, Mutex};
+use crate::sync::Budget;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// How often messages that nobody waits for any more are looked for, for want of room.
-const TIDY: Duration = Duration::from_millis(20);
 
 /// A channel.
 #[derive(Debug)]
@@ -20,7 +17,6 @@ pub(super) struct Channel {
     /// Octets that may be held for it.
     pub bytes: Arc<Budget>,
     site: Arc<Site>,
-    tidied: Mutex<Instant>,
 }
 
 impl Channel {
@@ -37,7 +33,6 @@ impl Channel {
             messages: Budget::new(settings.max_messages),
             bytes: Budget::new(settings.max_bytes),
             site: Arc::new(site),
-            tidied: Mutex::new(Instant::now()),
         }
     }
 
@@ -70,16 +65,7 @@ impl Channel {
 
     /// Finds room that is held for messages which nobody waits for any more.
     pub fn tidy(&self) {
-        *self.tidied.lock() = Instant::now();
         self.site.dispose_of_withdrawn();
-    }
-
-    /// The same, unless that was done a moment ago: who finds no room asks again and again.
-    pub fn tidy_now_and_then(&self) {
-        let due = self.tidied.lock().elapsed() >= TIDY;
-        if due {
-            self.tidy();
-        }
     }
 
     pub fn offers(&self, patience: Duration) -> Result<Offers, Outcome> {

@@ -110,11 +110,7 @@ impl Engine {
     pub fn room(&self, next_hop: &NextHop, size: u64, patience: Duration) -> Option<Room> {
         let channel = self.channel(next_hop);
         self.take_room(&channel, size, Duration::ZERO).or_else(|| {
-            // One who will not wait asks again.
-            match patience.is_zero() {
-                true => channel.tidy_now_and_then(),
-                false => channel.tidy(),
-            }
+            channel.tidy();
             self.take_room(&channel, size, patience)
         })
     }
