@@ -7,6 +7,7 @@
 //! - [`lane::Ticket::issue`] makes the two ends of the duty to report: the [`lane::Ticket`] goes with the message, the
 //!   [`lane::Inbox`] gets the one [`mail::Report`].
 //! - [`mail`] has what a message is made of, [`config`] everything that can be set.
+//! - [`capi`] is the C library, whose manual is `include/pipelane.h`.
 //! - [`door`] has ready ways in for an MTA (LMTP, a command), [`sink`] a server to try it with, [`trial`] measured runs.
 //!
 //! `ARCHITECTURE.md` in the sources tells how these parts work together.
@@ -59,6 +60,7 @@
 //! # }
 //! ```
 
+pub mod capi;
 pub mod config;
 pub mod conn;
 pub mod door;

@@ -188,7 +188,9 @@ fn markdown() -> Vec<String> {
 
 /// The manual pages.
 fn pages() -> Vec<String> {
-    ["pipelane.1", "pipelane.toml.5", "pipelane-postfix.7"].map(|page| format!("doc/man/{page}")).to_vec()
+    ["pipelane.1", "libpipelane.3", "pipelane.toml.5", "pipelane-postfix.7"]
+        .map(|page| format!("doc/man/{page}"))
+        .to_vec()
 }
 
 #[test]

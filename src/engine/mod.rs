@@ -147,9 +147,18 @@ impl Engine {
         self.channel(next_hop).trouble()
     }
 
+    /// Disposes of messages for this next hop that wait and were withdrawn: their reports are made now.
+    pub fn tidy(&self, next_hop: &NextHop) {
+        self.channel(next_hop).tidy();
+    }
+
     /// Takes no new work, lets what is on the wire finish up to the configured time, defers the rest, joins all threads.
     pub fn drain(&self) {
-        let ends = after(self.config().limits.drain);
+        self.drain_until(after(self.config().limits.drain));
+    }
+
+    /// The same with another end: what is still on the wire then is given up.
+    pub fn drain_until(&self, ends: Instant) {
         let channels: Vec<Arc<Channel>> = {
             let channels = self.channels.lock();
             self.draining.store(true, Ordering::Release);

@@ -25,7 +25,7 @@ pub use obligation::Obligation;
 pub use offers::Offers;
 pub use site::Site;
 pub use statistics::Statistics;
-pub use ticket::{Inbox, Ticket};
+pub use ticket::{Inbox, Receive, Ticket, Withdrawal};
 
 /// A message with its obligation.
 pub type Job = crate::conn::Delivery<Obligation>;

@@ -133,6 +133,10 @@ impl Queue {
     pub fn take_withdrawn(&mut self) -> Vec<Job> {
         let mut gone = Vec::new();
         for waiting in &mut self.waiting {
+            // Asked often, and mostly for nothing: then nothing is moved.
+            if !waiting.jobs.values().any(|job| job.token.is_cancelled()) {
+                continue;
+            }
             let jobs = std::mem::take(&mut waiting.jobs);
             let (withdrawn, wanted): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|(_, job)| job.token.is_cancelled());
             waiting.jobs = wanted.into_iter().collect();

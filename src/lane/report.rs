@@ -3,7 +3,7 @@
 use super::{Job, Statistics};
 use crate::config::Level;
 use crate::mail::{Outcome, Report, Timings, Verdict};
-use log::{info, warn};
+use log::{info, log_enabled, warn};
 use std::borrow::Cow;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -61,6 +61,10 @@ fn plain(text: &str) -> Cow<'_, str> {
 }
 
 fn log_outcomes(job: &Job, outcomes: &[Outcome], route: Option<Route<'_>>, timings: Timings) {
+    // Without a log, as in most programs that have the engine in them, nothing is made up for it.
+    if !log_enabled!(log::Level::Warn) {
+        return;
+    }
     let id = log_id(job);
     let (lane, server) = route.map_or(("-", "none"), |r| (r.lane, r.server));
     let level = route.map_or("-", |r| r.level.name());

@@ -4,11 +4,15 @@
 //! report, and dropping it unsettled *is* a report: every recipient deferred, or in doubt once the message was sent whole. The [`Inbox`] stays with the door; it
 //! is waited on by a timeout or through a file descriptor, and dropping it says that nobody waits any more, which
 //! cancels the message if it has not passed the point of no return.
+//!
+//! [`Ticket::issue_to`] is for a door with many messages and one place for all their reports: the report is handed to a function of
+//! the door, on whichever thread made it, and the [`Withdrawal`] cancels. A message withdrawn is still reported on.
 
 use crate::mail::{EnhancedStatus, Outcome, Report, Verdict};
 use crate::net::Wake;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Receiver, Sender, bounded};
+use std::fmt;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,9 +21,38 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct Ticket {
     recipients: usize,
-    report: Option<Sender<Report>>,
+    report: Option<Outlet>,
     sent_whole: bool,
     shared: Arc<Shared>,
+}
+
+/// What takes the one report of a ticket. Called with no lock held.
+pub type Receive = Box<dyn FnOnce(Report) + Send>;
+
+/// Where a ticket's report goes.
+enum Outlet {
+    Inbox(Sender<Report>),
+    Function(Receive),
+}
+
+impl fmt::Debug for Outlet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Outlet::Inbox(_) => "Inbox",
+            Outlet::Function(_) => "Function",
+        })
+    }
+}
+
+/// By this a message is withdrawn whose report goes to a function.
+#[derive(Debug, Clone)]
+pub struct Withdrawal(Arc<Shared>);
+
+impl Withdrawal {
+    /// What was not sent whole need not be sent. The report comes all the same.
+    pub fn withdraw(&self) {
+        self.0.abandoned.store(true, Ordering::Release);
+    }
 }
 
 /// The receiving end.
@@ -45,8 +78,16 @@ impl Ticket {
     pub fn issue_with(recipients: usize, wake: Option<Wake>) -> (Ticket, Inbox) {
         let (sender, receiver) = bounded(1);
         let shared = Arc::new(Shared { wake, abandoned: AtomicBool::new(false) });
-        let ticket = Ticket { recipients, report: Some(sender), sent_whole: false, shared: Arc::clone(&shared) };
+        let ticket =
+            Ticket { recipients, report: Some(Outlet::Inbox(sender)), sent_whole: false, shared: Arc::clone(&shared) };
         (ticket, Inbox { report: receiver, shared })
+    }
+
+    /// A ticket whose report is handed to `receive`, once, on whichever thread settles or drops it.
+    pub fn issue_to(recipients: usize, receive: Receive) -> (Ticket, Withdrawal) {
+        let shared = Arc::new(Shared { wake: None, abandoned: AtomicBool::new(false) });
+        let report = Some(Outlet::Function(receive));
+        (Ticket { recipients, report, sent_whole: false, shared: Arc::clone(&shared) }, Withdrawal(shared))
     }
 
     /// Sends the report and ends the obligation.
@@ -66,9 +107,12 @@ impl Ticket {
     }
 
     fn send(&mut self, report: Report) {
-        let Some(sender) = self.report.take() else { return };
-        // A door that has gone wants no report; its message was handed over again by then.
-        let _ = sender.send(report);
+        match self.report.take() {
+            // A door that has gone wants no report; its message was handed over again by then.
+            Some(Outlet::Inbox(sender)) => drop(sender.send(report)),
+            Some(Outlet::Function(receive)) => receive(report),
+            None => return,
+        }
         if let Some(wake) = &self.shared.wake {
             wake.signal();
         }
@@ -82,6 +126,8 @@ impl Drop for Ticket {
         if self.sent_whole {
             outcome.verdict = Verdict::InDoubt;
             outcome.text = "pipelane has failed after the message was sent; it may have been delivered".into();
+        } else if self.is_cancelled() {
+            outcome.text = "withdrawn by the caller before it was sent".into();
         }
         self.send(Report::uniform(self.recipients, outcome));
     }
@@ -163,6 +209,20 @@ mod tests {
         assert!(!ticket.is_cancelled());
         drop(inbox);
         assert!(ticket.is_cancelled());
+    }
+
+    #[test]
+    fn a_function_gets_one_report_also_of_a_message_withdrawn() {
+        let (sender, reports) = bounded(2);
+        let receive = move |report| sender.send(report).expect("room for it");
+        let (ticket, withdrawal) = Ticket::issue_to(1, Box::new(receive));
+        withdrawal.withdraw();
+        assert!(ticket.is_cancelled());
+        drop(ticket);
+        let report = reports.try_recv().expect("a report");
+        assert_eq!(report.outcomes[0].verdict, Verdict::Deferred);
+        assert!(report.outcomes[0].text.starts_with("withdrawn"));
+        assert!(reports.try_recv().is_err());
     }
 
     #[test]

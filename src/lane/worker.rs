@@ -8,6 +8,7 @@ use super::report::{self, Route};
 use super::{Job, Obligation, Site};
 use crate::config::Level;
 use crate::conn::{Feed, Manners, Opener, Retry, Token, Vacancy, policy};
+use crate::net::with_signals_blocked;
 use crate::smtp::{Cause, CloseReason, Extensions};
 use crate::sync::{Permit, after, thread};
 use log::{error, warn};
@@ -58,7 +59,7 @@ fn start_one(site: &Arc<Site>, handle: Handle) {
             let _ = catch_unwind(AssertUnwindSafe(say));
         }
     };
-    let spawn = || thread::Builder::new().name(format!("lane {number}")).spawn(body);
+    let spawn = || with_signals_blocked(|| thread::Builder::new().name(format!("lane {number}")).spawn(body));
     if let Err(error) = site.start_thread(spawn) {
         // Before it is said: the logger is foreign code, and if it panics the lane must be off the account all the same.
         site.not_started(number);

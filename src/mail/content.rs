@@ -5,8 +5,11 @@
 //! an unlinked temporary file, so that nothing is left behind however the process ends. What the rules refuse is named by
 //! line. [`Content`] is read at any offset, by several threads at once, and is cheap to clone.
 //!
+//! [`Content::in_place`] takes a range of a caller's file as it is, without a copy, when it is in that form already.
+//!
 //! Not done here: dot-stuffing (it belongs to DATA, [`crate::smtp::stuffing`]) and any look at headers.
 
+use super::spool::{Range, Survey};
 use memchr::memchr3;
 use std::fs::File;
 use std::io::{self, Write};
@@ -42,6 +45,12 @@ impl Default for ContentRules {
             size_limit: 0,
             directory: std::env::temp_dir(),
         }
+    }
+}
+
+impl ContentRules {
+    fn is_too_large(&self, len: u64) -> bool {
+        self.size_limit > 0 && len > self.size_limit
     }
 }
 
@@ -81,9 +90,37 @@ pub struct Content {
 enum Store {
     Memory(Vec<u8>),
     File(File),
+    Range(Range),
 }
 
 impl Content {
+    /// The octets themselves, not copied, if the rules have nothing to change or to refuse in them; else the octets back.
+    pub fn as_it_is(octets: Vec<u8>, rules: &ContentRules) -> Result<Content, Vec<u8>> {
+        let len = octets.len() as u64;
+        let mut survey = Survey::default();
+        if len > rules.memory_limit || rules.is_too_large(len) || !survey.push(&octets) {
+            return Err(octets);
+        }
+        match survey.finish(rules.refuse_long_lines) {
+            Some(eight_bit) => Ok(Content { store: Arc::new(Store::Memory(octets)), len, eight_bit }),
+            None => Err(octets),
+        }
+    }
+
+    /// `len` octets of the file from `start`, not copied, if the rules have nothing to change or to refuse in them. Nobody may
+    /// change that range while the content lives; if somebody does, [`Content::read_at`] fails. An error is one of reading.
+    pub fn in_place(file: &Arc<File>, start: u64, len: u64, rules: &ContentRules) -> io::Result<Option<Content>> {
+        if rules.is_too_large(len) {
+            return Ok(None);
+        }
+        let range = Range::survey(file, start, len, rules.refuse_long_lines)?;
+        let of_range = |range: Range| {
+            let eight_bit = range.is_eight_bit();
+            Content { store: Arc::new(Store::Range(range)), len, eight_bit }
+        };
+        Ok(range.map(of_range))
+    }
+
     /// Content from octets in memory, by the default rules (bare line ends become CRLF).
     pub fn from_bytes(bytes: &[u8]) -> Result<Content, ContentError> {
         let rules = ContentRules { memory_limit: u64::MAX, ..ContentRules::default() };
@@ -119,6 +156,7 @@ impl Content {
                 Ok(n)
             }
             Store::File(file) => file.read_at(buffer, offset),
+            Store::Range(range) => range.read_at(buffer, offset),
         }
     }
 }
@@ -228,7 +266,7 @@ impl ContentBuilder {
 
     fn store(&mut self, bytes: &[u8]) -> Result<(), ContentError> {
         self.len += bytes.len() as u64;
-        if self.rules.size_limit > 0 && self.len > self.rules.size_limit {
+        if self.rules.is_too_large(self.len) {
             return Err(ContentError::TooLarge(self.rules.size_limit));
         }
         self.memory.extend_from_slice(bytes);

@@ -4,7 +4,7 @@
 //! SIZE is not here: it is a property of the content.
 
 use super::{Address, Priority};
-use std::fmt;
+use std::fmt::{self, Write};
 use thiserror::Error;
 
 /// The most octets one parameter value may have; RFC 3461 5.4 allows ORCPT the most, 500.
@@ -41,6 +41,38 @@ impl Parameter {
             Some(at) => Err(ParameterError::Forbidden(at + 1)),
             None => Ok(Parameter(text.into())),
         }
+    }
+
+    /// The value of NOTIFY (RFC 3461 4.1), in upper case: NEVER alone, or some of the others, each once.
+    pub fn notify(value: &str) -> Option<Parameter> {
+        let value = value.to_ascii_uppercase();
+        let words: Vec<&str> = value.split(',').collect();
+        let distinct = words.iter().enumerate().all(|(at, word)| !words[..at].contains(word));
+        let list = words.iter().all(|word| ["SUCCESS", "FAILURE", "DELAY"].contains(word));
+        (value == "NEVER" || (list && distinct)).then(|| Parameter::parse(&value).ok())?
+    }
+
+    /// The value of ORCPT (RFC 3461 4.2), `type;address`. An address beyond ASCII, which a client may write as it is when it gave
+    /// SMTPUTF8, is put in the form of RFC 6533 3 that every server with DSN can be given.
+    pub fn original(value: &str) -> Option<Parameter> {
+        let (kind, address) = value.split_once(';')?;
+        if kind.is_empty() || address.is_empty() {
+            return None;
+        }
+        if address.is_ascii() {
+            return Parameter::parse(value).ok();
+        }
+        if !kind.eq_ignore_ascii_case("utf-8") {
+            return None;
+        }
+        let mut ascii = format!("{kind};");
+        for letter in address.chars() {
+            match letter.is_ascii() {
+                true => ascii.push(letter),
+                false => write!(ascii, "\\x{{{:X}}}", u32::from(letter)).ok()?,
+            }
+        }
+        Parameter::parse(&ascii).ok()
     }
 
     /// The value as it stands on the wire.

@@ -11,6 +11,7 @@ pub mod message;
 pub mod next_hop;
 pub mod outcome;
 pub mod priority;
+mod spool;
 pub mod status;
 
 pub use address::{Address, AddressError};

@@ -6,7 +6,6 @@
 
 use super::super::Reply;
 use crate::mail::{Address, Body, Parameter, Priority, Recipient, Return};
-use std::fmt::Write;
 
 /// The longest ENVID before it was xtext-encoded (RFC 3461 4.4).
 const MAX_ENVELOPE_ID: usize = 100;
@@ -48,8 +47,8 @@ pub(super) fn mail(words: &str) -> Result<MailParameters, Reply> {
 pub(super) fn rcpt(address: Address, words: &str) -> Result<Recipient, Reply> {
     let mut recipient = Recipient::new(address);
     each(words, &["NOTIFY", "ORCPT"], |key, value| match (key, value) {
-        ("NOTIFY", Some(value)) => notify(value).map(|notify| recipient.notify = Some(notify)),
-        ("ORCPT", Some(value)) => original(value).map(|original| recipient.original = Some(original)),
+        ("NOTIFY", Some(value)) => Parameter::notify(value).map(|notify| recipient.notify = Some(notify)),
+        ("ORCPT", Some(value)) => Parameter::original(value).map(|original| recipient.original = Some(original)),
         _ => None,
     })?;
     Ok(recipient)
@@ -87,38 +86,6 @@ fn ret(value: &str) -> Option<Return> {
         "HDRS" => Some(Return::Headers),
         _ => None,
     }
-}
-
-/// NEVER alone, or some of the others, each once.
-fn notify(value: &str) -> Option<Parameter> {
-    let value = value.to_ascii_uppercase();
-    let words: Vec<&str> = value.split(',').collect();
-    let distinct = words.iter().enumerate().all(|(at, word)| !words[..at].contains(word));
-    let list = words.iter().all(|word| ["SUCCESS", "FAILURE", "DELAY"].contains(word));
-    (value == "NEVER" || (list && distinct)).then(|| Parameter::parse(&value).ok())?
-}
-
-/// `type;address`. An address beyond ASCII, which a client may write as it is when it gave SMTPUTF8, is put in the form
-/// of RFC 6533 3 that every server with DSN can be given.
-fn original(value: &str) -> Option<Parameter> {
-    let (kind, address) = value.split_once(';')?;
-    if kind.is_empty() || address.is_empty() {
-        return None;
-    }
-    if address.is_ascii() {
-        return Parameter::parse(value).ok();
-    }
-    if !kind.eq_ignore_ascii_case("utf-8") {
-        return None;
-    }
-    let mut ascii = format!("{kind};");
-    for letter in address.chars() {
-        match letter.is_ascii() {
-            true => ascii.push(letter),
-            false => write!(ascii, "\\x{{{:X}}}", u32::from(letter)).ok()?,
-        }
-    }
-    Parameter::parse(&ascii).ok()
 }
 
 /// Decimal digits and nothing else, at most 20.

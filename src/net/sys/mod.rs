@@ -3,21 +3,34 @@
 //! Each function here is safe to call with any argument, retries after a signal (EINTR) by itself, and reports
 //! errors as [`io::Error`]. None keeps state, and none decides anything: what an error means is for the callers.
 
+mod accounts;
+
+pub use accounts::{group_id, user_id};
 use socket2::{SockAddr, SockAddrStorage, SockRef};
-use std::ffi::{CStr, CString, c_char, c_int};
+use std::ffi::{CStr, CString, c_int};
 use std::io;
 use std::marker::PhantomData;
 use std::mem;
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// An eventfd that any thread signals and one thread waits on in `poll(2)` beside its socket. Cheap to clone.
+/// Signalling it again costs no system call. Whoever clears it looks afterwards at what it was signalled for.
 #[derive(Debug, Clone)]
-pub struct Wake(Arc<OwnedFd>);
+pub struct Wake(Arc<Bell>);
+
+#[derive(Debug)]
+struct Bell {
+    fd: OwnedFd,
+    /// Signalled and not cleared since; taken back behind the read, so that who finds it set is still seen by the reader.
+    rung: AtomicBool,
+}
 
 impl Wake {
     /// A new one, not signalled. Fails when the process has no descriptor left.
@@ -28,26 +41,30 @@ impl Wake {
             return Err(io::Error::last_os_error());
         }
         // SAFETY: fd is a new descriptor that nothing else owns.
-        Ok(Wake(Arc::new(unsafe { OwnedFd::from_raw_fd(fd) })))
+        Ok(Wake(Arc::new(Bell { fd: unsafe { OwnedFd::from_raw_fd(fd) }, rung: AtomicBool::new(false) })))
     }
 
     /// Makes the descriptor readable until [`Wake::clear`].
     pub fn signal(&self) {
         let one = 1u64.to_ne_bytes();
-        // SAFETY: eight octets are read from a live array. A full counter (EAGAIN) is already readable.
-        let _ = unsafe { libc::write(self.0.as_raw_fd(), one.as_ptr().cast(), one.len()) };
+        if !self.0.rung.swap(true, Ordering::AcqRel) {
+            // SAFETY: eight octets are read from a live array. A full counter (EAGAIN) is already readable.
+            let _ = unsafe { libc::write(self.0.fd.as_raw_fd(), one.as_ptr().cast(), one.len()) };
+        }
     }
 
     /// Makes it unreadable and tells whether it had been signalled.
     pub fn clear(&self) -> bool {
         let mut count = [0u8; 8];
         // SAFETY: eight octets are written to a live array.
-        unsafe { libc::read(self.0.as_raw_fd(), count.as_mut_ptr().cast(), count.len()) == 8 }
+        let had = unsafe { libc::read(self.0.fd.as_raw_fd(), count.as_mut_ptr().cast(), count.len()) == 8 };
+        self.0.rung.swap(false, Ordering::AcqRel);
+        had
     }
 
     /// Whether it is signalled, without clearing it.
     pub fn is_signalled(&self) -> bool {
-        let mut poll = libc::pollfd { fd: self.0.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        let mut poll = libc::pollfd { fd: self.0.fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
         // SAFETY: one pollfd, alive for the call; a timeout of 0 never waits.
         unsafe { libc::poll(&raw mut poll, 1, 0) == 1 }
     }
@@ -59,7 +76,7 @@ impl Wake {
 
     /// For `poll(2)`.
     pub fn fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.0.fd.as_fd()
     }
 }
 
@@ -193,6 +210,24 @@ pub fn path(stream: &TcpStream) -> Option<Path> {
     (done == 0 && info.tcpi_rtt > 0).then_some(Path { round_trip, window })
 }
 
+/// Runs `start`, which starts a thread, with signals blocked, but for those that a thread's own faults raise, so that the new one
+/// never gets one of its host's. The mask is what it was afterwards.
+pub fn with_signals_blocked<T>(start: impl FnOnce() -> T) -> T {
+    // SAFETY: sigset_t holds integers only, and both are filled below.
+    let (mut all, mut before): (libc::sigset_t, libc::sigset_t) = unsafe { (mem::zeroed(), mem::zeroed()) };
+    let faults = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGSYS];
+    // SAFETY: the pointers are to live sets, and the numbers are signals, so that no call can fail.
+    unsafe {
+        libc::sigfillset(&raw mut all);
+        let _ = faults.map(|fault| libc::sigdelset(&raw mut all, fault));
+        libc::pthread_sigmask(libc::SIG_BLOCK, &raw const all, &raw mut before);
+    }
+    let done = catch_unwind(AssertUnwindSafe(start));
+    // SAFETY: the set is live and was filled above; the old one is not asked for.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, ptr::null_mut()) };
+    done.unwrap_or_else(|payload| resume_unwind(payload))
+}
+
 /// Raises the limit on open descriptors to the most that this process may have, and tells that. Each client, each
 /// connection and each content on disk needs one. For executables only: a library does not change its host's limits.
 pub fn raise_descriptor_limit() -> io::Result<u64> {
@@ -310,65 +345,6 @@ fn resolve_error(code: c_int) -> ResolveError {
 /// The name exists, but has no address of a family asked for (netdb.h; the libc crate does not name it).
 const EAI_ADDRFAMILY: c_int = -9;
 
-/// The id of a user given by name or, when no user has that name, by number.
-pub fn user_id(name: &str) -> io::Result<u32> {
-    let found = account(name, |name, buffer| {
-        // SAFETY: passwd holds integers and pointers only, so all zeroes is a value of it.
-        let mut entry: libc::passwd = unsafe { mem::zeroed() };
-        let mut result = ptr::null_mut();
-        let (at, size) = (buffer.as_mut_ptr(), buffer.len());
-        // SAFETY: the name ends with NUL; entry, buffer (with its true size) and result live through the call.
-        let code = unsafe { libc::getpwnam_r(name.as_ptr(), &raw mut entry, at, size, &raw mut result) };
-        (code, (!result.is_null()).then_some(entry.pw_uid))
-    })?;
-    found.or_else(|| number(name)).ok_or_else(|| unknown("user", name))
-}
-
-/// The id of a group given by name or, when no group has that name, by number.
-pub fn group_id(name: &str) -> io::Result<u32> {
-    let found = account(name, |name, buffer| {
-        // SAFETY: group holds integers and pointers only, so all zeroes is a value of it.
-        let mut entry: libc::group = unsafe { mem::zeroed() };
-        let mut result = ptr::null_mut();
-        let (at, size) = (buffer.as_mut_ptr(), buffer.len());
-        // SAFETY: the name ends with NUL; entry, buffer (with its true size) and result live through the call.
-        let code = unsafe { libc::getgrnam_r(name.as_ptr(), &raw mut entry, at, size, &raw mut result) };
-        (code, (!result.is_null()).then_some(entry.gr_gid))
-    })?;
-    found.or_else(|| number(name)).ok_or_else(|| unknown("group", name))
-}
-
-/// The most that one account entry may need; a group with very many members is long.
-const LONGEST_ENTRY: usize = 1 << 20;
-
-/// Calls `look_up` with ever more room until the entry fits. `None` when there is no such entry.
-fn account(name: &str, look_up: impl Fn(&CStr, &mut [c_char]) -> (c_int, Option<u32>)) -> io::Result<Option<u32>> {
-    let Ok(c_name) = CString::new(name) else { return Ok(None) };
-    let mut buffer: Vec<c_char> = vec![0; 1024];
-    loop {
-        match look_up(&c_name, &mut buffer) {
-            (0, found) => return Ok(found),
-            (libc::EINTR, _) => {}
-            (libc::ERANGE, _) if buffer.len() < LONGEST_ENTRY => buffer.resize(buffer.len() * 4, 0),
-            // getpwnam(3): some systems say "not found" with these.
-            (libc::ENOENT | libc::ESRCH, _) => return Ok(None),
-            (code, _) => return Err(io::Error::from_raw_os_error(code)),
-        }
-    }
-}
-
-/// An id in digits. The largest number is none: chown(2) and others take it for "leave as it is".
-fn number(digits: &str) -> Option<u32> {
-    digits.parse().ok().filter(|id| *id != u32::MAX && !digits.starts_with('+'))
-}
-
-fn unknown(what: &str, name: &str) -> io::Error {
-    io::Error::new(
-        io::ErrorKind::NotFound,
-        format!("no {what} is named \"{}\", and it is no number", name.escape_debug()),
-    )
-}
-
 /// Repeats a call that a signal interrupted.
 fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
     loop {
@@ -419,30 +395,26 @@ mod tests {
     }
 
     #[test]
+    fn a_thread_is_started_with_its_signals_blocked_and_ours_are_as_before() {
+        let mask = || {
+            let status = std::fs::read_to_string("/proc/thread-self/status").expect("readable");
+            let line = status.lines().find_map(|line| line.strip_prefix("SigBlk:")).expect("a mask").trim().to_owned();
+            u64::from_str_radix(&line, 16).expect("a number")
+        };
+        let (before, bit) = (mask(), |signal: c_int| 1u64 << (signal - 1));
+        let inside = with_signals_blocked(|| std::thread::spawn(mask)).join().expect("it ends");
+        assert_eq!(mask(), before);
+        for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGCHLD, libc::SIGPIPE, libc::SIGALRM, libc::SIGUSR1] {
+            assert_ne!(inside & bit(signal), 0, "{signal}");
+        }
+        assert_eq!(inside & bit(libc::SIGSEGV), 0);
+    }
+
+    #[test]
     fn the_peer_of_a_socket_pair_is_this_process() {
         let (ours, _theirs) = UnixStream::pair().expect("a pair");
         let peer = peer_credentials(&ours).expect("the kernel knows");
         assert_eq!(u32::try_from(peer.process), Ok(std::process::id()));
-    }
-
-    #[test]
-    fn users_and_groups_are_found_by_name_or_number() {
-        assert_eq!(user_id("root").expect("always there"), 0);
-        assert_eq!(group_id("root").expect("always there"), 0);
-        assert_eq!(user_id("4294900000").expect("a number"), 4_294_900_000);
-        assert_eq!(group_id("4294900000").expect("a number"), 4_294_900_000);
-        for name in ["", "no such user", "-1", "+1", "4294967295", "4294967296", "ro\0ot"] {
-            assert_eq!(user_id(name).expect_err(name).kind(), io::ErrorKind::NotFound);
-            assert_eq!(group_id(name).expect_err(name).kind(), io::ErrorKind::NotFound);
-        }
-    }
-
-    #[test]
-    fn an_entry_longer_than_the_first_buffer_is_found_and_an_endless_one_is_an_error() {
-        let long = account("x", |_, buffer| if buffer.len() < 10_000 { (libc::ERANGE, None) } else { (0, Some(7)) });
-        assert_eq!(long.expect("found"), Some(7));
-        let endless = account("x", |_, _| (libc::ERANGE, None));
-        assert_eq!(endless.expect_err("too long").raw_os_error(), Some(libc::ERANGE));
     }
 
     #[test]
