@@ -35,7 +35,7 @@ mod tally;
 mod way;
 
 pub use link::{Link, LinkError};
-pub use namespace::{MTU, Namespace};
+pub use namespace::{DEVICE, MTU, Namespace};
 pub use options::{Direction, LinkOptions};
 pub use sys::{adopt_orphans, reap_group, signal_group};
 pub use tally::{Count, Tally, Traffic};

@@ -19,7 +19,7 @@ use std::thread;
 /// The largest IP packet that a link carries. The kernel cuts larger ones before it hands them over.
 pub const MTU: u16 = 1500;
 /// The TUN device's name, in either namespace.
-const DEVICE: &str = "link0";
+pub const DEVICE: &str = "link0";
 /// The two ends have a network of four addresses.
 const NETMASK: Ipv4Addr = Ipv4Addr::new(255, 255, 255, 252);
 /// Packets that the kernel keeps until the link reads them. They are read at once, so this is no queue, only patience with

@@ -4,7 +4,7 @@
 
 use crate::machine;
 use crate::postfix::{Postfix, Setup};
-use pipelane_link::{Direction, Link, LinkOptions, Tally};
+use pipelane_link::{DEVICE, Direction, Link, LinkOptions, Tally};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -64,6 +64,15 @@ impl World {
         let (Some(command), Some(link)) = (std::env::var_os("PIPELANE_WATCH"), &self.link) else { return Ok(()) };
         let started = link.near().command("sh").arg("-c").arg(command).stdin(Stdio::null()).spawn();
         started.map(drop).map_err(|error| error.to_string())
+    }
+
+    /// What a new connection may send to the server in its first round trip, in packets (ip-route(8), `initcwnd`).
+    pub fn set_initial_window(&self, packets: u32) -> Result<(), String> {
+        let Some(link) = &self.link else { return Ok(()) };
+        let server = link.far().address();
+        let command = format!("ip route replace {server} dev {DEVICE} initcwnd {packets}");
+        let status = link.near().command("sh").args(["-c", &command]).status().map_err(|error| error.to_string())?;
+        if status.success() { Ok(()) } else { Err(format!("{command}: {status}")) }
     }
 
     /// Does something at the near end.
