@@ -8,8 +8,8 @@ use super::guard;
 use crate::sync::RwLock;
 use log::{LevelFilter, Log, Metadata, Record};
 use std::ffi::{CString, c_char, c_void};
-use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{LazyLock, Once};
 
 /// The host's function.
 pub type LogFn = Option<unsafe extern "C" fn(level: i32, text: *const c_char, user: *mut c_void)>;
@@ -27,7 +27,8 @@ unsafe impl Sync for Target {}
 
 struct ToHost;
 
-static TARGET: RwLock<Option<Target>> = RwLock::new(None);
+/// Lazy, since the schedule explorer's twin of the lock cannot be made at compile time.
+static TARGET: LazyLock<RwLock<Option<Target>>> = LazyLock::new(|| RwLock::new(None));
 
 impl Log for ToHost {
     fn enabled(&self, _: &Metadata<'_>) -> bool {
