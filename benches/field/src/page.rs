@@ -40,7 +40,21 @@ pub fn write(all: &[Measured]) -> String {
     for measured in all {
         page += &section(measured);
     }
-    page
+    page + &not_measured(all)
+}
+
+/// The cases of which nothing is kept, so that nobody takes the page for the whole.
+fn not_measured(all: &[Measured]) -> String {
+    let cases = crate::case::all();
+    let lacking: Vec<_> = cases.iter().filter(|case| all.iter().all(|measured| measured.name != case.name)).collect();
+    if lacking.is_empty() {
+        return String::new();
+    }
+    let mut text = "\n## Not measured yet\n\n".to_owned();
+    for case in lacking {
+        let _ = writeln!(text, "* {} (`scripts/bench {}`)", case.title, case.name);
+    }
+    text
 }
 
 fn section(measured: &Measured) -> String {
