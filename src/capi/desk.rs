@@ -76,10 +76,6 @@ impl Desk {
         Ok(())
     }
 
-    pub fn has_callback(&self) -> bool {
-        self.state.lock().callback.is_some()
-    }
-
     /// A number for a message; the first is 1.
     pub fn number(&self) -> u64 {
         let mut state = self.state.lock();
@@ -132,23 +128,27 @@ impl Desk {
     }
 
     /// The next report; `None` when none came within the time, or when none can come any more. Without `patience` it waits for ever.
-    pub fn next(&self, patience: Option<Duration>) -> Option<Entry> {
+    /// Fails when the reports go to a function.
+    pub fn next(&self, patience: Option<Duration>) -> Result<Option<Entry>, Failure> {
         let until = patience.map(after);
         let mut state = self.state.lock();
+        if state.callback.is_some() {
+            return Err(Failure::new(ERR_STATE, "the reports go to a callback"));
+        }
         loop {
             if let Some(entry) = state.reports.pop_front() {
                 if state.reports.is_empty() {
                     self.wake.clear();
                 }
-                return Some(entry);
+                return Ok(Some(entry));
             }
             if state.closed && state.open.is_empty() {
-                return None;
+                return Ok(None);
             }
             match until {
                 None => self.news.wait(&mut state),
                 Some(until) if self.news.wait_until(&mut state, until).timed_out() && state.reports.is_empty() => {
-                    return None;
+                    return Ok(None);
                 }
                 Some(_) => {}
             }

@@ -6,9 +6,7 @@
 
 use super::config::ConfigHandle;
 use super::desk::{Cookie, Cover, Desk, Entry, ReportFn};
-use super::error::{
-    EMPTY, ERR_BUSY, ERR_PANIC, ERR_STATE, ERR_STOPPING, ERR_SYSTEM, ERR_TIMEOUT, Failure, OK, copy_out,
-};
+use super::error::{EMPTY, ERR_BUSY, ERR_PANIC, ERR_STOPPING, ERR_SYSTEM, ERR_TIMEOUT, Failure, OK, copy_out};
 use super::guard::{self, Handle};
 use super::message::MessageHandle;
 use super::parcel::Parcel;
@@ -272,10 +270,7 @@ pub unsafe extern "C" fn pipelane_engine_poll(
         // SAFETY: the header asks for these of the caller.
         let (engine, out) = unsafe { (guard::shared(engine, "engine")?, report.as_mut()) };
         *out.ok_or_else(|| Failure::null("report"))? = ptr::null_mut();
-        if engine.desk.has_callback() {
-            return Err(Failure::new(ERR_STATE, "the reports go to a callback"));
-        }
-        let Some((cover, found)) = engine.desk.next(patience(timeout_ms)) else { return Ok(EMPTY) };
+        let Some((cover, found)) = engine.desk.next(patience(timeout_ms))? else { return Ok(EMPTY) };
         // SAFETY: as above.
         unsafe { guard::hand_out(report, "report", || Ok(ReportHandle::new(cover, found))) }
     })

@@ -97,7 +97,6 @@ mod tests {
     }
 
     /// Nagle's algorithm: replies wait until what was sent before has been acknowledged, and then leave together.
-    #[derive(Clone, Copy)]
     struct Nagle {
         acknowledged: Instant,
         is_held: bool,
@@ -118,6 +117,11 @@ mod tests {
     }
 
     impl Server {
+        fn new(round_trip: Duration, service: Duration, has_nagle: bool, now: Instant) -> Server {
+            let nagle = has_nagle.then_some(Nagle { acknowledged: now, is_held: false });
+            Server { round_trip, service, busy_until: now, nagle }
+        }
+
         fn replies_at(&mut self, sent: Instant) -> Instant {
             self.busy_until = self.busy_until.max(sent + self.round_trip / 2) + self.service;
             let (ready, round_trip) = (self.busy_until, self.round_trip);
@@ -126,10 +130,8 @@ mod tests {
     }
 
     /// Sends so many messages through a window that grows. Returns the window and the time that the second half took.
-    fn send(trip: (Duration, bool), service: Duration, bounds: WindowBounds, messages: u32) -> (Window, Duration) {
-        let (mut now, (round_trip, nagle)) = (Instant::now(), trip);
-        let nagle = nagle.then_some(Nagle { acknowledged: now, is_held: false });
-        let mut server = Server { round_trip, service, busy_until: now, nagle };
+    fn send(mut server: Server, bounds: WindowBounds, messages: u32) -> (Window, Duration) {
+        let mut now = server.busy_until;
         let (mut window, mut pace, mut half) = (Window::new(bounds, START), Pace::default(), now);
         let (mut next, mut in_flight) = (0, VecDeque::new());
         for answered in 0..messages {
@@ -160,7 +162,8 @@ mod tests {
             let (round_trip, service) = (Duration::from_millis(round_trip), Duration::from_micros(service));
             let bounds = WindowBounds { messages: most, bytes: 1 << 30 };
             const MESSAGES: u32 = 4000;
-            let (window, second_half) = send((round_trip, nagle), service, bounds, MESSAGES);
+            let server = Server::new(round_trip, service, nagle, Instant::now());
+            let (window, second_half) = send(server, bounds, MESSAGES);
             let trips = if nagle { 2 } else { 1 };
             let pipe = (round_trip * trips + service).as_secs_f64() / service.as_secs_f64();
             prop_assert!(window.messages() <= most);
