@@ -1,6 +1,7 @@
 //! What was measured, as it is kept: `docs/benchmarks/CASE.json`, from which page and plots are made.
 
 use crate::case::{self, Measured};
+use crate::sample::Row;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +21,7 @@ pub fn put(measured: Measured) -> Result<(), String> {
 pub fn merged(measured: Measured) -> Measured {
     let Some(mut kept) = all().into_iter().find(|one| one.name == measured.name) else { return measured };
     for row in measured.rows {
+        let row = Row { alone: true, ..row };
         match kept.rows.iter_mut().find(|one| (&one.who, &one.how, one.x) == (&row.who, &row.how, row.x)) {
             Some(old) => *old = row,
             None => kept.rows.push(row),

@@ -19,8 +19,7 @@ How it is measured:
   kernel's own TCP runs over it, with its slow start. Every run has a link and a server of its own.
 * All clients of a table are measured in one go, each in turn (on slow links, which leave the machine idle, at the same time, each on
   a link of its own). Figures are the median of the runs, with the least and the most in parentheses where they differ.
-  A row that was measured again by itself (`--row`) stands in the place of the old one: so do pipelane's with learned trust and with
-  defaults in the tables of 1000 messages, of mixed sizes and of the narrow line.
+  A row that was measured again by itself (`--row`) stands in the place of the old one, and is named below its table.
 * `pipelane is` compares the first figure of a row with that of the first row, pipelane's own.
 * pipelane runs as a library in the measuring process, but where a table says `pipelane serve`. Postfix is a private instance whose mail
   is in its queue before it may send; its times are from its own log. Exim is a queue run over a filled spool; it
@@ -72,6 +71,9 @@ fn section(measured: &Measured) -> String {
     for row in measured.rows.iter().filter(|row| row.lacking.is_some()) {
         let why = row.lacking.as_deref().unwrap_or_default().lines().next().unwrap_or_default();
         let _ = writeln!(text, "\n{}{}: {why}.", row.who, row.how_in_parentheses());
+    }
+    for row in measured.rows.iter().filter(|row| row.alone) {
+        let _ = writeln!(text, "\n{}{} was measured again by itself.", row.who, row.how_in_parentheses());
     }
     let runs = measured.rows.iter().map(|row| row.loads.len()).max().unwrap_or(0);
     let loads = measured.rows.iter().flat_map(|row| &row.loads);

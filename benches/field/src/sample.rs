@@ -87,6 +87,9 @@ pub struct Row {
     pub loads: Vec<f64>,
     /// Why there are no figures, or fewer runs than wanted.
     pub lacking: Option<String>,
+    /// Whether it was measured again by itself, after the others.
+    #[serde(default)]
+    pub alone: bool,
 }
 
 impl Row {
@@ -126,6 +129,7 @@ mod tests {
             figures: Vec::new(),
             loads: Vec::new(),
             lacking: None,
+            alone: false,
         };
         for value in [3.0, 1.0, 2.0, 9.0] {
             row.take(Sample::default().and("time", "s", value), 0.5);

@@ -69,10 +69,10 @@ impl World {
     /// What a new connection may send to the server in its first round trip, in packets (ip-route(8), `initcwnd`).
     pub fn set_initial_window(&self, packets: u32) -> Result<(), String> {
         let Some(link) = &self.link else { return Ok(()) };
-        let server = link.far().address();
-        let command = format!("ip route replace {server} dev {DEVICE} initcwnd {packets}");
-        let status = link.near().command("sh").args(["-c", &command]).status().map_err(|error| error.to_string())?;
-        if status.success() { Ok(()) } else { Err(format!("{command}: {status}")) }
+        let (server, packets) = (link.far().address().to_string(), packets.to_string());
+        let arguments = ["route", "replace", &server, "dev", DEVICE, "initcwnd", &packets];
+        let status = link.near().command("ip").args(arguments).status().map_err(|error| format!("ip: {error}"))?;
+        if status.success() { Ok(()) } else { Err(format!("ip {}: {status}", arguments.join(" "))) }
     }
 
     /// Does something at the near end.

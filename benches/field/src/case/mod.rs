@@ -94,6 +94,7 @@ impl Case {
             figures: Vec::new(),
             loads: Vec::new(),
             lacking: None,
+            alone: false,
         };
         let mut rows: Vec<(Entry, Row)> =
             entries.into_iter().map(|entry| (empty(&entry), entry)).map(|(row, entry)| (entry, row)).collect();
