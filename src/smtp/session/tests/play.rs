@@ -41,6 +41,7 @@ pub fn options(max_level: Level, trust: Trust, window: usize) -> SessionOptions 
         helo_name: "client.test".into(),
         ignore_extensions: Vec::new(),
         max_level,
+        starttls: crate::smtp::StartTls::Never,
         trust,
         window: WindowBounds { messages: window, bytes: 1 << 20 },
         messages: 0,
