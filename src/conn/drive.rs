@@ -158,11 +158,8 @@ impl<T: Token> Connection<T> {
     /// The server has agreed to STARTTLS.
     fn starttls(mut self, connectors: &Connectors, must_end_by: EndsBy<'_>) -> Result<Connection<T>, OpenError> {
         self.line.listen_in_clear(&mut self.session);
-        match self.session.closed() {
-            None => {}
-            // A server that hangs up where TLS begins is one whose TLS does not work.
-            Some(CloseReason::Lost(text)) => return Err(self.opener.no_handshake(&self.server, text.clone())),
-            Some(_) => return Err(self.not_opened()),
+        if self.session.closed().is_some() {
+            return Err(self.not_opened());
         }
         let mut connection = self.secured(connectors, must_end_by)?;
         connection.session.secured();

@@ -117,7 +117,7 @@ impl Line {
 
     /// Takes the replies that are here, without waiting.
     fn take_replies(&mut self, session: &mut Session) {
-        while session.closed().is_none() {
+        while session.closed().is_none() && !session.awaits_handshake() {
             match self.stream.try_read(&mut self.buffer) {
                 Ok(None) => return,
                 Ok(Some(0)) => session.lost("the server closed the connection"),
@@ -217,9 +217,12 @@ impl Line {
         Ok(Line { stream, heard: Instant::now(), ..self })
     }
 
-    /// Takes what came in clear while the session waits for the handshake: the session ends by it.
+    /// Takes what came in clear while the session waits for the handshake: the session ends by it. An end of the connection is left
+    /// for the handshake to find.
     pub fn listen_in_clear(&mut self, session: &mut Session) {
-        self.take_replies(session);
+        if let Ok(Some(octets)) = self.stream.try_read(&mut self.buffer) {
+            session.input(&self.buffer[..octets]);
+        }
     }
 
     /// Ends the connection in good order; an encrypted one says so.

@@ -75,14 +75,10 @@ impl Opener {
         let secured = connectors.get(tls).and_then(|connector| line.secured(&*connector, &how));
         let line = secured.map_err(|error| match error {
             TlsError::GivenUp => OpenError::Broken { server: server.to_owned(), text: error.to_string() },
-            _ => self.no_handshake(server, error.to_string()),
+            _ => OpenError::Handshake { server: server.to_owned(), policy: tls.policy, text: error.to_string() },
         })?;
         debug!("{}: {}: {server}: encrypted", self.next_hop, self.lane);
         Ok(line)
-    }
-
-    pub(super) fn no_handshake(&self, server: &str, text: String) -> OpenError {
-        OpenError::Handshake { server: server.to_owned(), policy: self.settings.tls.policy, text }
     }
 }
 

@@ -88,6 +88,11 @@ impl Session {
         }
     }
 
+    /// Whether nothing may be read from the connection before it is encrypted.
+    pub fn awaits_handshake(&self) -> bool {
+        self.state == State::Handshake
+    }
+
     /// Octets that came in clear behind the 220 to STARTTLS.
     pub(super) fn heard_in_clear(&mut self, octets: &[u8]) {
         if !octets.is_empty() {
