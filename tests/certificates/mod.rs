@@ -1,7 +1,7 @@
 //! Certificates for tests, made by openssl(1) when they are first asked for: an authority, a server `mx.test` that it vouches for,
 //! and a server that nobody does. They are valid for a day and vanish with the process, or at the latest with /tmp.
 
-use openssl::ssl::{SslAcceptor, SslFiletype, SslMethod, SslVersion};
+use openssl::ssl::{SslAcceptor, SslAcceptorBuilder, SslFiletype, SslMethod, SslVerifyMode, SslVersion};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -37,6 +37,18 @@ impl Certificates {
 
     /// A server with the certificate of this name, `mx` or `stranger`; with ` 1.2` behind it, one that has no newer version.
     pub fn acceptor(&self, name: &str) -> SslAcceptor {
+        self.builder(name).build()
+    }
+
+    /// One that asks its clients for a certificate, and takes any.
+    #[allow(dead_code)]
+    pub fn asking_acceptor(&self) -> SslAcceptor {
+        let mut acceptor = self.builder("mx");
+        acceptor.set_verify_callback(SslVerifyMode::PEER, |_, _| true);
+        acceptor.build()
+    }
+
+    fn builder(&self, name: &str) -> SslAcceptorBuilder {
         let (name, old) = name.strip_suffix(" 1.2").map_or((name, false), |name| (name, true));
         let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls()).expect("an acceptor");
         acceptor.set_certificate_chain_file(self.path(&format!("{name}.pem"))).expect("a certificate");
@@ -44,7 +56,7 @@ impl Certificates {
         if old {
             acceptor.set_max_proto_version(Some(SslVersion::TLS1_2)).expect("a version");
         }
-        acceptor.build()
+        acceptor
     }
 }
 

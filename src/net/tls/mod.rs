@@ -79,3 +79,9 @@ pub enum TlsError {
     #[error("pipelane is stopping")]
     GivenUp,
 }
+
+#[cfg(test)]
+#[path = "../../../tests/certificates/mod.rs"]
+mod certificates;
+#[cfg(test)]
+mod tests;

@@ -118,7 +118,7 @@ impl Player<'_> {
             Want::Write => self.write(),
             Want::Read => self.read(),
             Want::Idle => self.idle(),
-            Want::Closed => return true,
+            Want::Closed | Want::Handshake => return true,
         }
         self.events();
         false
