@@ -29,10 +29,10 @@ use std::time::{Duration, Instant};
 /// One connection.
 pub struct Connection<T> {
     opener: Opener,
-    line: Line,
-    session: Session,
+    pub(super) line: Line,
+    pub(super) session: Session,
     key: ServerKey,
-    server: String,
+    pub(super) server: String,
     address: SocketAddr,
     aboard: Aboard<T>,
     pace: Pace,
@@ -71,7 +71,7 @@ impl<T: Token> Connection<T> {
     }
 
     /// The same connection, encrypted.
-    fn secured(self, connectors: &Connectors, must_end_by: EndsBy<'_>) -> Result<Connection<T>, OpenError> {
+    pub(super) fn secured(self, connectors: &Connectors, must_end_by: EndsBy<'_>) -> Result<Connection<T>, OpenError> {
         let line = self.opener.secure(connectors, self.line, &self.server, must_end_by)?;
         Ok(Connection { line, ..self })
     }
@@ -101,6 +101,11 @@ impl<T: Token> Connection<T> {
     /// The address connected to.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Whether it is encrypted.
+    pub fn is_secured(&self) -> bool {
+        self.line.is_secured()
     }
 
     /// What the server offers.
@@ -155,18 +160,7 @@ impl<T: Token> Connection<T> {
         }
     }
 
-    /// The server has agreed to STARTTLS.
-    fn starttls(mut self, connectors: &Connectors, must_end_by: EndsBy<'_>) -> Result<Connection<T>, OpenError> {
-        self.line.listen_in_clear(&mut self.session);
-        if self.session.closed().is_some() {
-            return Err(self.not_opened());
-        }
-        let mut connection = self.secured(connectors, must_end_by)?;
-        connection.session.secured();
-        Ok(connection)
-    }
-
-    fn not_opened(&self) -> OpenError {
+    pub(super) fn not_opened(&self) -> OpenError {
         let server = self.server.clone();
         match self.session.closed() {
             Some(CloseReason::NotReady(reply) | CloseReason::ByServer(reply)) => {

@@ -217,6 +217,11 @@ impl Line {
         Ok(Line { stream, heard: Instant::now(), ..self })
     }
 
+    /// Whether it is encrypted.
+    pub fn is_secured(&self) -> bool {
+        self.stream.is_secured()
+    }
+
     /// Takes what came in clear while the session waits for the handshake: the session ends by it. An end of the connection is left
     /// for the handshake to find.
     pub fn listen_in_clear(&mut self, session: &mut Session) {

@@ -18,7 +18,7 @@ use crate::config::{TlsPolicy, TlsSettings};
 use crate::net::tls::{Connectors, Handshake, TlsError};
 use crate::smtp::StartTls;
 use crate::sync::after;
-use log::{debug, info};
+use log::{debug, info, warn};
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -74,6 +74,11 @@ impl Opener {
         };
         let secured = connectors.get(tls).and_then(|connector| line.secured(&*connector, &how));
         let line = secured.map_err(|error| match error {
+            TlsError::Settings(text) => {
+                // The administrator's to mend, and under `may` nothing else would tell of it.
+                warn!("{}: {text}", self.next_hop);
+                OpenError::Handshake { server: server.to_owned(), policy: tls.policy, text }
+            }
             TlsError::GivenUp => OpenError::Broken { server: server.to_owned(), text: error.to_string() },
             _ => OpenError::Handshake { server: server.to_owned(), policy: tls.policy, text: error.to_string() },
         })?;
@@ -102,5 +107,20 @@ impl<T: super::Token> Connection<T> {
         info!("{}: {}: {error}; going on in clear", opener.next_hop, opener.lane);
         let opened = opener.dial_again(address).map_err(|error| (error, Some(address)))?;
         Connection::over(opener, connectors, opened, must_end_by).map_err(|error| (error, Some(address)))
+    }
+
+    /// The server has agreed to STARTTLS.
+    pub(super) fn starttls(
+        mut self,
+        connectors: &Connectors,
+        must_end_by: EndsBy<'_>,
+    ) -> Result<Connection<T>, OpenError> {
+        self.line.listen_in_clear(&mut self.session);
+        if self.session.closed().is_some() {
+            return Err(self.not_opened());
+        }
+        let mut connection = self.secured(connectors, must_end_by)?;
+        connection.session.secured();
+        Ok(connection)
     }
 }

@@ -16,10 +16,13 @@ const CAPACITY: usize = 64;
 /// When each file of some settings was last changed, and its length.
 type Stamps = [Option<(SystemTime, u64)>; 3];
 
+/// A connector, and how its files were.
+type Made = (Stamps, Arc<dyn Connector>);
+
 /// Connectors by settings. Any thread.
 #[derive(Debug, Default)]
 pub struct Connectors {
-    made: Mutex<HashMap<TlsSettings, (Stamps, Arc<dyn Connector>)>>,
+    made: Mutex<HashMap<TlsSettings, Made>>,
 }
 
 impl Connectors {
