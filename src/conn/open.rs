@@ -109,7 +109,8 @@ impl Opener {
     /// Connects to the first address that answers and is not excluded.
     pub(super) fn dial(&self, exclude: &[SocketAddr]) -> Result<Opened, OpenError> {
         let dialled = dial(&self.target(), &self.dial_options(exclude))?;
-        self.opened(dialled, Encryption::of(&self.settings.tls))
+        let encryption = self.encryption(dialled.address);
+        self.opened(dialled, encryption)
     }
 
     /// Connects to a server once more, for a session in clear.

@@ -5,7 +5,8 @@
 //! | what happens                                | `may`                       | `require`, `verify`         |
 //! |---------------------------------------------|-----------------------------|-----------------------------|
 //! | STARTTLS not offered, or refused            | goes on in clear            | next address; deferred 4.7.4 |
-//! | the handshake fails                         | a new connection, in clear  | next address; deferred 4.7.5 |
+//! | the handshake fails                         | a new connection, in clear, | next address; deferred 4.7.5 |
+//! |                                             | and so for ten minutes      |                             |
 //! | the certificate is not valid                | goes on, encrypted          | `verify`: the same          |
 //! | octets in clear behind the 220 to STARTTLS  | next address; deferred      | next address; deferred      |
 //!
@@ -35,7 +36,7 @@ pub(super) enum Encryption {
 
 impl Encryption {
     /// The first attempt under these settings.
-    pub fn of(settings: &TlsSettings) -> Encryption {
+    fn of(settings: &TlsSettings) -> Encryption {
         match settings.policy {
             TlsPolicy::None => Encryption::Clear,
             _ if settings.wrapped => Encryption::Wrapped,
@@ -57,6 +58,19 @@ impl Encryption {
 pub(super) type EndsBy<'a> = &'a dyn Fn() -> Option<Instant>;
 
 impl Opener {
+    /// The first attempt with this server. Where a handshake has just failed and clear text is allowed, none is tried.
+    pub(super) fn encryption(&self, address: SocketAddr) -> Encryption {
+        match Encryption::of(&self.settings.tls) {
+            Encryption::StartTls
+                if self.settings.tls.policy == TlsPolicy::May
+                    && self.ledger.has_broken_tls(address, Instant::now()) =>
+            {
+                Encryption::Clear
+            }
+            first => first,
+        }
+    }
+
     /// Makes the handshake on a connection that has just been made, or has just agreed to it.
     pub(super) fn secure(
         &self,
@@ -105,6 +119,7 @@ impl<T: super::Token> Connection<T> {
             return Err((error, Some(address)));
         }
         info!("{}: {}: {error}; going on in clear", opener.next_hop, opener.lane);
+        opener.ledger.note_broken_tls(address, Instant::now());
         let opened = opener.dial_again(address).map_err(|error| (error, Some(address)))?;
         Connection::over(opener, connectors, opened, must_end_by).map_err(|error| (error, Some(address)))
     }
