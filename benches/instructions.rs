@@ -112,6 +112,7 @@ fn session() -> Session {
         helo_name: "client.test".into(),
         ignore_extensions: Vec::new(),
         max_level: Level::Stream,
+        starttls: pipelane::smtp::StartTls::Never,
         trust: Trust::Stream,
         window: WindowBounds { messages: 256, bytes: 1 << 20 },
         messages: 0,

@@ -23,8 +23,13 @@ const SIDEWAYS: &[(&str, &str)] = &[("config", "mail")];
 /// Where `unsafe` may stand.
 const UNSAFE: &[&str] = &["net/sys/", "capi/", "link/sys.rs"];
 /// Crates that come through one module.
-const WRAPPED: &[(&str, &str)] =
-    &[("parking_lot", "sync"), ("crossbeam", "sync"), ("crossbeam_channel", "sync"), ("shuttle", "sync/explored.rs")];
+const WRAPPED: &[(&str, &str)] = &[
+    ("parking_lot", "sync"),
+    ("crossbeam", "sync"),
+    ("crossbeam_channel", "sync"),
+    ("shuttle", "sync/explored.rs"),
+    ("native_tls", "net/tls/native.rs"),
+];
 /// What `smtp` is without.
 const NOT_IN_SMTP: &[&str] =
     &["std::net", "std::time", "std::thread", "std::fs", "std::os", "std::process", "log", "socket2"];

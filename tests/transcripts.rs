@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! # Comment.
-//! setting max_level = envelope          any next hop key of the configuration
+//! setting max_level = envelope          any next hop key of the configuration; {ca.pem} is the authority's certificate
 //! message A from <s@a.test> to <r@b.test> <q@b.test>
 //! | a line of content                   content lines follow; none: empty content
 //! message B from <> to <r@b.test> verify        asks about the envelope only
@@ -21,7 +21,10 @@
 //! flood 250-and so on                   the server sends this line until the client hangs up, as it soon must
 //! flood-text 220 x                      the same without a line end
 //! unread 500                            the server reads so many octets and looks no further (before close or reset)
+//! tls mx | tls stranger | tls mx 1.2    TLS begins, the server with the certificate of this name, and the newest version so
+//! tls-refused mx                        the client does not like it
 //! close | reset | end                   the server closes, resets, or sees the client close
+//! gone                                  sees it close, whatever it says before
 //!
 //! result A <r@b.test> failed 5.1.1 no such user       verdict, status, words contained in the text
 //! result D <*> delivered 2.0.0                        every recipient that has no line of its own
@@ -30,6 +33,10 @@
 //! All messages are submitted before the server greets, in the order in which they stand. Every recipient must have a
 //! result, and the client must make no connection more than there are.
 
+mod certificates;
+
+use certificates::Certificates;
+use openssl::ssl::SslStream;
 use pipelane::config::{Config, NextHopSettings, Order, keys};
 use pipelane::engine::Engine;
 use pipelane::lane::{Inbox, Ticket};
@@ -59,9 +66,12 @@ enum Step {
     Octets(usize),
     Flood(String),
     Quiet,
+    Tls(String),
+    TlsRefused(String),
     Close,
     Reset,
     End,
+    Gone,
 }
 
 #[derive(Debug, Default)]
@@ -85,7 +95,11 @@ fn parse(path: &Path) -> Transcript {
             "" | "#" => {}
             "setting" => {
                 let (key, value) = rest.split_once(" = ").unwrap_or_else(|| panic!("{}: no value", at()));
-                keys::set_next_hop(&mut transcript.settings, key, value).unwrap_or_else(|e| panic!("{}: {e}", at()));
+                let value = match value.strip_prefix('{').and_then(|v| v.strip_suffix('}')) {
+                    Some(file) => Certificates::get().path(file).display().to_string(),
+                    None => value.to_owned(),
+                };
+                keys::set_next_hop(&mut transcript.settings, key, &value).unwrap_or_else(|e| panic!("{}: {e}", at()));
             }
             "message" => transcript.messages.push(message(rest)),
             "|" => {
@@ -127,9 +141,12 @@ fn step(word: &str, rest: &str) -> Option<Step> {
         "flood" => Some(Step::Flood(format!("{rest}\r\n"))),
         "flood-text" => Some(Step::Flood(rest.to_owned())),
         "quiet" => Some(Step::Quiet),
+        "tls" => Some(Step::Tls(rest.to_owned())),
+        "tls-refused" => Some(Step::TlsRefused(rest.to_owned())),
         "close" => Some(Step::Close),
         "reset" => Some(Step::Reset),
         "end" => Some(Step::End),
+        "gone" => Some(Step::Gone),
         _ => None,
     }
 }
@@ -196,8 +213,11 @@ fn play(listener: &TcpListener, connections: &[Vec<(usize, Step)>]) -> Result<()
         let (stream, _) = listener.accept().map_err(|e| format!("connection {}: {e}", place + 1))?;
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         stream.set_nodelay(true).expect("nodelay");
-        let mut server =
-            Server { reader: BufReader::new(stream.try_clone().expect("a clone")), stream, out: String::new() };
+        let mut server = Server {
+            reader: BufReader::new(Wire::Clear(stream.try_clone().expect("a clone"))),
+            stream,
+            out: String::new(),
+        };
         for (line, step) in steps {
             server.step(step).map_err(|e| format!("line {line}: {e}"))?;
         }
@@ -215,8 +235,37 @@ fn no_further(listener: &TcpListener) -> Result<(), String> {
     }
 }
 
+/// What the server speaks over.
+enum Wire {
+    Clear(TcpStream),
+    Secured(SslStream<TcpStream>),
+}
+
+impl Read for Wire {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        match self {
+            Wire::Clear(stream) => stream.read(into),
+            Wire::Secured(stream) => stream.read(into),
+        }
+    }
+}
+
+impl Write for Wire {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match self {
+            Wire::Clear(stream) => stream.write(bytes),
+            Wire::Secured(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 struct Server {
-    reader: BufReader<TcpStream>,
+    reader: BufReader<Wire>,
+    /// The same socket, for what is not said.
     stream: TcpStream,
     out: String,
 }
@@ -239,6 +288,11 @@ impl Server {
             }
             Step::Flood(text) => self.flood(text),
             Step::Quiet => self.quiet(),
+            Step::Tls(name) => self.secure(name),
+            Step::TlsRefused(name) => match self.secure(name) {
+                Ok(()) => Err("the client was content with the certificate".into()),
+                Err(_) => Ok(()),
+            },
             // A client that was faster and has reset the connection has closed it too.
             Step::Close => match self.stream.shutdown(std::net::Shutdown::Both) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotConnected => Err(error.to_string()),
@@ -248,12 +302,31 @@ impl Server {
                 let socket = socket2::SockRef::from(&self.stream);
                 socket.set_linger(Some(Duration::ZERO)).map_err(|e| e.to_string())
             }
+            Step::Gone => {
+                while self.reader.read(&mut [0; 1000]).is_ok_and(|octets| octets > 0) {}
+                Ok(())
+            }
             Step::End => match self.reader.read(&mut [0; 100]) {
                 Ok(0) => Ok(()),
                 Err(error) if error.kind() == ErrorKind::ConnectionReset => Ok(()),
                 Ok(_) => Err("the client should have closed, and sent something".into()),
                 Err(error) => Err(format!("the client should have closed: {error}")),
             },
+        }
+    }
+
+    /// Lets TLS begin, and waits for the handshake.
+    fn secure(&mut self, name: &str) -> Result<(), String> {
+        if !self.reader.buffer().is_empty() {
+            return Err("the client sent something in clear behind STARTTLS".into());
+        }
+        let stream = self.stream.try_clone().map_err(|e| e.to_string())?;
+        let secured = Certificates::get().acceptor(name).accept(stream).map_err(|e| format!("handshake: {e}"))?;
+        self.reader = BufReader::new(Wire::Secured(secured));
+        // With TLS 1.3 a client's verdict comes when the server's handshake is done; it is the first thing to be read.
+        match self.quiet() {
+            Err(error) if error.contains("Err") => Err(error),
+            _ => Ok(()),
         }
     }
 
@@ -282,7 +355,7 @@ impl Server {
     fn flood(&mut self, text: &str) -> Result<(), String> {
         let piece = text.repeat(1 + 65536 / text.len());
         for _ in 0..FLOOD / piece.len() {
-            if self.stream.write_all(piece.as_bytes()).is_err() {
+            if self.reader.get_mut().write_all(piece.as_bytes()).is_err() {
                 return Ok(());
             }
         }
@@ -291,7 +364,7 @@ impl Server {
 
     fn flush(&mut self) -> Result<(), String> {
         let out = std::mem::take(&mut self.out);
-        self.stream.write_all(out.as_bytes()).map_err(|e| format!("the client took no reply: {e}"))
+        self.reader.get_mut().write_all(out.as_bytes()).map_err(|e| format!("the client took no reply: {e}"))
     }
 }
 

@@ -1,12 +1,13 @@
 //! `pipelane check`: reads a configuration and says what is wrong with it, or what it means; `--keys` lists every key.
 //!
-//! Nothing is opened but the file. Errors go to standard error, one a line, with exit status 78 (EX_CONFIG of sysexits.h).
+//! Nothing is opened but the file and those that it names for TLS. Errors go to standard error, one a line, with exit status 78 (EX_CONFIG of sysexits.h).
 
 use super::columns::columns;
 use clap::Args;
 use pipelane::config::keys::{Key, Section};
 use pipelane::config::sorting::in_kilobytes;
-use pipelane::config::{Config, DEFAULT_FILE, NextHopSettings, Order};
+use pipelane::config::{Config, DEFAULT_FILE, NextHopSettings, Order, TlsPolicy};
+use pipelane::net::tls::Connectors;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -34,7 +35,11 @@ pub fn run(args: CheckArgs) -> ExitCode {
         print(&key_list());
         return ExitCode::SUCCESS;
     }
-    match Config::load(&args.config) {
+    let usable = |config: Config| match unusable_files(&config) {
+        wrong if wrong.is_empty() => Ok(config),
+        wrong => Err(format!("{}: {}", args.config.display(), wrong.join("\n"))),
+    };
+    match Config::load(&args.config).map_err(|errors| errors.to_string()).and_then(usable) {
         Ok(config) => {
             print(&format!("{}: ok\n{}", args.config.display(), summary(&config)));
             ExitCode::SUCCESS
@@ -45,6 +50,16 @@ pub fn run(args: CheckArgs) -> ExitCode {
             ExitCode::from(EX_CONFIG)
         }
     }
+}
+
+/// What is wrong with files of certificates and keys, by next hop.
+fn unusable_files(config: &Config) -> Vec<String> {
+    let connectors = Connectors::default();
+    let own = config.next_hops.iter().map(|(next_hop, settings)| (next_hop.as_str(), settings));
+    let all = own.chain([("defaults", &config.defaults)]);
+    all.filter(|(_, settings)| settings.tls.policy != TlsPolicy::None)
+        .filter_map(|(name, settings)| connectors.get(&settings.tls).err().map(|error| format!("{name}: {error}")))
+        .collect()
 }
 
 /// Prints a text; that a reader such as head(1) went away is no error.
@@ -161,6 +176,8 @@ route * to [relay.example.net]:25
         std::fs::write(&config, "[defaults]\nlanes = 2\n").expect("written");
         assert_eq!(status(), ExitCode::SUCCESS);
         std::fs::write(&config, "[defaults]\nlanes = 0\n").expect("written");
+        assert_eq!(status(), ExitCode::from(78));
+        std::fs::write(&config, "[defaults]\ntls_cert_file = \"/nowhere/mail.pem\"\n").expect("written");
         assert_eq!(status(), ExitCode::from(78));
         assert_eq!(run(CheckArgs { config, keys: true }), ExitCode::SUCCESS);
     }

@@ -5,6 +5,7 @@ use pipelane::config::{Level, NextHopSettings, Timeouts};
 use pipelane::conn::{Connection, Ledger, Manners, Opener, Token};
 use pipelane::mail::NextHop;
 use pipelane::net::Wake;
+use pipelane::net::tls::Connectors;
 use pipelane::smtp::Extensions;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -60,7 +61,7 @@ fn probe(args: &ProbeArgs) -> Result<(), String> {
         halt: Wake::new().map_err(|error| error.to_string())?,
     };
     let started = Instant::now();
-    let opened = Connection::<Nothing>::open(&opener, &[], &|| None);
+    let opened = Connection::<Nothing>::open(&opener, &Connectors::default(), &[], &|| None);
     let mut connection = opened.map_err(|(error, _)| error.to_string())?;
     println!("server      {}", connection.server());
     println!("greeting    {}", connection.session().greeting());
@@ -69,6 +70,7 @@ fn probe(args: &ProbeArgs) -> Result<(), String> {
         started.elapsed().as_secs_f64(),
         connection.round_trip().as_secs_f64()
     );
+    println!("encrypted   {}", if connection.is_secured() { "yes, with any certificate" } else { "no" });
     println!("offers      {}", offers(connection.offered()));
     let honest = connection.probe();
     let (level, why) = verdict(connection.offered(), honest);

@@ -1,6 +1,7 @@
 //! The settings as values: what the parser makes and every floor above reads. Defaults are here and nowhere else.
 
 use super::sorting::Order;
+use super::tls::TlsSettings;
 use crate::mail::NextHop;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -167,6 +168,8 @@ pub struct NextHopSettings {
     pub helo_name: Option<String>,
     /// The local address that connections come from.
     pub source_address: Option<IpAddr>,
+    /// Encryption.
+    pub tls: TlsSettings,
     /// Bare CR or LF in content is made CRLF (`true`) or refused.
     pub normalise_newlines: bool,
     /// Lines over 998 octets are refused (`true`) or passed on.
@@ -195,6 +198,7 @@ impl Default for NextHopSettings {
             ignore_extensions: Vec::new(),
             helo_name: None,
             source_address: None,
+            tls: TlsSettings::default(),
             normalise_newlines: true,
             refuse_long_lines: false,
             timeouts: Timeouts::default(),

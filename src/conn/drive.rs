@@ -17,8 +17,10 @@ use super::line::Line;
 use super::open::{OpenError, Opened, Opener};
 use super::pace::Pace;
 use super::policy;
+use super::secure::{Encryption, EndsBy};
 use super::yielding::{Grant, Yielding};
 use crate::config::Level;
+use crate::net::tls::Connectors;
 use crate::smtp::{CloseReason, End, Event, Extensions, Fact, Session, TransactionId, Want, command};
 use log::warn;
 use std::net::SocketAddr;
@@ -27,10 +29,10 @@ use std::time::{Duration, Instant};
 /// One connection.
 pub struct Connection<T> {
     opener: Opener,
-    line: Line,
-    session: Session,
+    pub(super) line: Line,
+    pub(super) session: Session,
     key: ServerKey,
-    server: String,
+    pub(super) server: String,
     address: SocketAddr,
     aboard: Aboard<T>,
     pace: Pace,
@@ -46,24 +48,32 @@ impl<T: Token> Connection<T> {
     /// address that was reached, if one was.
     pub fn open(
         opener: &Opener,
+        connectors: &Connectors,
         exclude: &[SocketAddr],
-        must_end_by: &dyn Fn() -> Option<Instant>,
+        must_end_by: EndsBy<'_>,
     ) -> Result<Connection<T>, (OpenError, Option<SocketAddr>)> {
         let opened = opener.dial(exclude).map_err(|error| (error, None))?;
-        Connection::over(opener, opened, must_end_by)
+        Connection::establish(opener, connectors, opened, must_end_by)
     }
 
     pub(super) fn over(
         opener: &Opener,
+        connectors: &Connectors,
         opened: Opened,
-        must_end_by: &dyn Fn() -> Option<Instant>,
-    ) -> Result<Connection<T>, (OpenError, Option<SocketAddr>)> {
-        let address = opened.address;
+        must_end_by: EndsBy<'_>,
+    ) -> Result<Connection<T>, OpenError> {
+        let wrapped = opened.encryption == Encryption::Wrapped;
         let mut connection = Connection::new(opener.clone(), opened);
-        match connection.greet(must_end_by) {
-            Ok(()) => Ok(connection),
-            Err(error) => Err((error, Some(address))),
+        if wrapped {
+            connection = connection.secured(connectors, must_end_by)?;
         }
+        connection.greeted(connectors, must_end_by)
+    }
+
+    /// The same connection, encrypted.
+    pub(super) fn secured(self, connectors: &Connectors, must_end_by: EndsBy<'_>) -> Result<Connection<T>, OpenError> {
+        let line = self.opener.secure(connectors, self.line, &self.server, must_end_by)?;
+        Ok(Connection { line, ..self })
     }
 
     fn new(opener: Opener, opened: Opened) -> Connection<T> {
@@ -93,6 +103,11 @@ impl<T: Token> Connection<T> {
         self.address
     }
 
+    /// Whether it is encrypted.
+    pub fn is_secured(&self) -> bool {
+        self.line.is_secured()
+    }
+
     /// What the server offers.
     pub fn offered(&self) -> &Extensions {
         self.session.offered()
@@ -119,8 +134,8 @@ impl<T: Token> Connection<T> {
         &self.session
     }
 
-    /// From the connect until EHLO is answered. No message is at stake.
-    fn greet(&mut self, must_end_by: &dyn Fn() -> Option<Instant>) -> Result<(), OpenError> {
+    /// Until EHLO is answered, in clear and then encrypted. No message is at stake.
+    fn greeted(mut self, connectors: &Connectors, must_end_by: EndsBy<'_>) -> Result<Connection<T>, OpenError> {
         let mut asked = Instant::now();
         loop {
             match self.session.want() {
@@ -129,6 +144,7 @@ impl<T: Token> Connection<T> {
                     self.line.write(&mut self.session, usize::MAX, must_end_by());
                 }
                 Want::Read => self.line.read(&mut self.session, must_end_by()),
+                Want::Handshake => self = self.starttls(connectors, must_end_by)?,
                 Want::Idle | Want::Content { .. } | Want::Closed => return Err(self.not_opened()),
             }
             // What the server says in one breath with its reply to EHLO may have ended the session: then there was none.
@@ -139,16 +155,19 @@ impl<T: Token> Connection<T> {
                 self.line.round_trip = asked.elapsed();
                 self.key = ServerKey::new(self.address, self.session.greeting());
                 self.session.remember(self.opener.ledger.recall(&self.key, Instant::now()));
-                return Ok(());
+                return Ok(self);
             }
         }
     }
 
-    fn not_opened(&self) -> OpenError {
+    pub(super) fn not_opened(&self) -> OpenError {
         let server = self.server.clone();
         match self.session.closed() {
             Some(CloseReason::NotReady(reply) | CloseReason::ByServer(reply)) => {
                 OpenError::NotReady { server, reply: reply.clone() }
+            }
+            Some(CloseReason::NotSecure(text)) => {
+                OpenError::NotSecure { server, policy: self.opener.settings.tls.policy, text: text.clone() }
             }
             Some(reason) => OpenError::Broken { server, text: reason.to_string() },
             None => OpenError::Broken { server, text: "the session is not ready".into() },
@@ -186,7 +205,7 @@ impl<T: Token> Connection<T> {
                 Want::Content { id, offset, max } => self.supply(id, offset, max),
                 Want::Write => self.write(feed),
                 Want::Read => self.line.read(&mut self.session, feed.must_end_by()),
-                Want::Idle => self.idle(feed.is_stopping()),
+                Want::Idle | Want::Handshake => self.idle(feed.is_stopping()),
                 Want::Closed => return self.finish(feed),
             }
             self.pass_on_events(feed);
@@ -358,12 +377,15 @@ impl<T: Token> Connection<T> {
         while self.session.want() == Want::Write {
             self.line.write(&mut self.session, usize::MAX, None);
         }
+        self.line.hang_up();
     }
 
     /// Closes the socket in the way that the reason asks for.
     pub fn close(self, reason: &CloseReason) {
         if reason.must_abort() {
             self.line.abort();
+        } else if matches!(reason, CloseReason::Quit(_)) {
+            self.line.hang_up();
         }
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! A server is known by address, port and the start of its greeting: machines that share an address behind a load
 //! balancer are told apart where they greet differently, and a server whose software was changed starts anew. What
-//! was earned, and the window that was reached, lasts a day; what was refused, an hour; a connection that was merely lost
-//! weighs ten minutes. The
+//! was earned, and the window that was reached, lasts a day; what was refused, an hour; a connection that was merely lost, or a
+//! TLS handshake that failed, weighs ten minutes. The
 //! ledger is in memory, bounded, and shared by all lanes; the clock is the caller's.
 
 use crate::smtp::{Fact, Knowledge, Proof};
@@ -57,6 +57,8 @@ struct Entry {
 #[derive(Debug, Default)]
 pub struct Ledger {
     servers: Mutex<HashMap<ServerKey, Entry>>,
+    /// Addresses with which a TLS handshake has failed, and until when that counts.
+    broken_tls: Mutex<HashMap<SocketAddr, Instant>>,
 }
 
 impl Ledger {
@@ -82,6 +84,20 @@ impl Ledger {
         entry.facts.retain(|dated| std::mem::discriminant(&dated.fact) != std::mem::discriminant(&fact));
         entry.facts.push(Dated { until: now + lifetime(&fact), fact });
         !known
+    }
+
+    /// Remembers that a handshake with this address has failed, so that not every connection to it is made twice.
+    pub fn note_broken_tls(&self, address: SocketAddr, now: Instant) {
+        let mut broken = self.broken_tls.lock();
+        broken.retain(|_, until| *until > now);
+        if broken.len() < CAPACITY {
+            broken.insert(address, now + LOST);
+        }
+    }
+
+    /// Whether one has, not long ago.
+    pub fn has_broken_tls(&self, address: SocketAddr, now: Instant) -> bool {
+        self.broken_tls.lock().get(&address).is_some_and(|until| *until > now)
     }
 
     /// Every server that something is known of, with what is known now.
@@ -166,6 +182,19 @@ mod tests {
         assert_eq!(ledger.servers.lock()[&server].facts.len(), 4);
         let known = ledger.recall(&server, start + REFUSED);
         assert_eq!((known.mail_max, known.rcpt_max, known.error_max), (None, Some(999), None));
+    }
+
+    #[test]
+    fn a_failed_handshake_is_remembered_for_a_while() {
+        let (ledger, start) = (Ledger::default(), Instant::now());
+        let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        ledger.note_broken_tls(address(1), start);
+        assert!(ledger.has_broken_tls(address(1), start) && !ledger.has_broken_tls(address(2), start));
+        assert!(!ledger.has_broken_tls(address(1), start + LOST));
+        for port in 0..=u16::MAX {
+            ledger.note_broken_tls(address(port), start + LOST);
+        }
+        assert_eq!(ledger.broken_tls.lock().len(), CAPACITY);
     }
 
     #[test]

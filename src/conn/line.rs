@@ -7,10 +7,11 @@
 
 use super::yielding::Traffic;
 use crate::config::Timeouts;
+use crate::net::tls::{Connector, Handshake, Stream, TlsError};
 use crate::net::{Duplex, Path, Wake};
 use crate::smtp::{Session, Stage};
 use crate::sync::{LONGEST, after};
-use std::io::{self, Write};
+use std::io;
 use std::time::{Duration, Instant};
 
 /// A write that waits looks this often whether it is to stop.
@@ -25,7 +26,7 @@ const BUFFER: usize = 64 * 1024;
 /// A socket with its clocks.
 #[derive(Debug)]
 pub(super) struct Line {
-    duplex: Duplex,
+    stream: Stream,
     /// Signalled when there is news for the lane.
     news: Wake,
     timeouts: Timeouts,
@@ -46,7 +47,7 @@ pub(super) struct Line {
 impl Line {
     pub fn new(duplex: Duplex, news: Wake, timeouts: Timeouts) -> Line {
         Line {
-            duplex,
+            stream: Stream::Clear(duplex),
             news,
             timeouts,
             heard: Instant::now(),
@@ -62,9 +63,9 @@ impl Line {
     pub fn write(&mut self, session: &mut Session, most: usize, ends: Option<Instant>) {
         let due = *self.write_due.get_or_insert_with(|| after(self.timeouts.data_transfer));
         let slice = [Some(Instant::now() + SLICE), Some(due), ends].into_iter().flatten().min();
-        self.duplex.set_deadline(slice);
+        self.stream.set_deadline(slice);
         let output = session.output();
-        match self.duplex.write(&output[..output.len().min(most)]) {
+        match self.stream.write(output, most) {
             Ok(octets) => {
                 session.wrote(octets);
                 self.written += octets as u64;
@@ -95,11 +96,11 @@ impl Line {
 
     /// How much is on its way, and how fast it may go.
     pub fn traffic(&self) -> Traffic {
-        let path = self.duplex.path();
+        let path = self.stream.path();
         let rate = |path: Path| path.window as f64 / path.round_trip.as_secs_f64().max(1e-6);
         Traffic {
             written: self.written,
-            unacknowledged: self.duplex.unsent().unwrap_or(0) as u64,
+            unacknowledged: self.stream.unsent().unwrap_or(0) as u64,
             window_rate: path.map(rate),
             round_trip: path.map_or(Duration::ZERO, |path| path.round_trip),
         }
@@ -116,8 +117,8 @@ impl Line {
 
     /// Takes the replies that are here, without waiting.
     fn take_replies(&mut self, session: &mut Session) {
-        while session.closed().is_none() {
-            match self.duplex.try_read(&mut self.buffer) {
+        while session.closed().is_none() && !session.awaits_handshake() {
+            match self.stream.try_read(&mut self.buffer) {
                 Ok(None) => return,
                 Ok(Some(0)) => session.lost("the server closed the connection"),
                 Ok(Some(octets)) => {
@@ -132,7 +133,7 @@ impl Line {
     /// Waits for the server as long as the oldest unanswered command may take, or until there is news.
     pub fn read(&mut self, session: &mut Session, ends: Option<Instant>) {
         if self.unacknowledged.is_none() {
-            self.unacknowledged = self.duplex.unsent().ok();
+            self.unacknowledged = self.stream.unsent().ok();
         }
         let due = self.heard + self.patience(session.stage());
         let until = ends.map_or(due, |end| end.min(due));
@@ -156,16 +157,16 @@ impl Line {
     /// Listens for a moment, as long as for the RSET behind a dot, whether anything more comes; `true`: nothing did.
     pub fn is_silent(&mut self, session: &mut Session) -> bool {
         let until = after(self.patience(Some(Stage::Proof)));
-        self.duplex.set_deadline(None);
-        let silent = matches!(self.duplex.wait(None, Some(until)), Ok(ready) if ready.timed_out);
+        self.stream.set_deadline(None);
+        let silent = matches!(self.stream.wait(None, Some(until)), Ok(ready) if ready.timed_out);
         self.take_replies(session);
         silent
     }
 
     /// Waits until something can be read, which is then read, or there is news. `Some(true)`: the time is over.
     fn wait(&mut self, session: &mut Session, until: Instant) -> Option<bool> {
-        self.duplex.set_deadline(None);
-        let ready = match self.duplex.wait(Some(&self.news), Some(until)) {
+        self.stream.set_deadline(None);
+        let ready = match self.stream.wait(Some(&self.news), Some(until)) {
             Ok(ready) => ready,
             Err(error) => {
                 session.lost(&describe(&error));
@@ -185,7 +186,7 @@ impl Line {
 
     /// On a slow line a command may not have arrived yet: as long as the peer acknowledges octets, the clock starts anew.
     fn is_moving(&mut self, stage: Option<Stage>) -> bool {
-        let left = self.duplex.unsent().unwrap_or(0);
+        let left = self.stream.unsent().unwrap_or(0);
         let before = self.unacknowledged.replace(left).unwrap_or(0);
         let moving = left < before && stage != Some(Stage::Proof);
         if moving {
@@ -210,9 +211,33 @@ impl Line {
         patience.min(LONGEST)
     }
 
+    /// The same line, encrypted.
+    pub fn secured(self, connector: &dyn Connector, how: &Handshake<'_>) -> Result<Line, TlsError> {
+        let stream = self.stream.secured(connector, how)?;
+        Ok(Line { stream, heard: Instant::now(), ..self })
+    }
+
+    /// Whether it is encrypted.
+    pub fn is_secured(&self) -> bool {
+        self.stream.is_secured()
+    }
+
+    /// Takes what came in clear while the session waits for the handshake: the session ends by it. An end of the connection is left
+    /// for the handshake to find.
+    pub fn listen_in_clear(&mut self, session: &mut Session) {
+        if let Ok(Some(octets)) = self.stream.try_read(&mut self.buffer) {
+            session.input(&self.buffer[..octets]);
+        }
+    }
+
+    /// Ends the connection in good order; an encrypted one says so.
+    pub fn hang_up(mut self) {
+        self.stream.farewell();
+    }
+
     /// Ends the connection with a reset.
     pub fn abort(self) {
-        self.duplex.abort();
+        self.stream.abort();
     }
 }
 

@@ -3,9 +3,10 @@
 use super::gauge::Gauge;
 use super::ledger::Ledger;
 use super::policy;
-use crate::config::NextHopSettings;
+use super::secure::Encryption;
+use crate::config::{NextHopSettings, TlsPolicy};
 use crate::mail::{NextHop, Outcome};
-use crate::net::{DialError, DialOptions, Dialled, Duplex, Target, Wake, dial};
+use crate::net::{DialError, DialOptions, Dialled, Duplex, Target, Wake, dial, dial_addresses};
 use crate::smtp::{Knowledge, Reply, Session, SessionOptions, WindowBounds};
 use log::{debug, warn};
 use std::net::SocketAddr;
@@ -31,6 +32,26 @@ pub enum OpenError {
         server: String,
         /// Its words.
         reply: Reply,
+    },
+    /// The connection must be encrypted and the server does not do it.
+    #[error("{server}: {text}; the policy for it is tls = \"{policy}\", so nothing is sent to it in clear")]
+    NotSecure {
+        /// Which.
+        server: String,
+        /// What is asked of it.
+        policy: TlsPolicy,
+        /// What it said.
+        text: String,
+    },
+    /// TLS was begun and failed.
+    #[error("{server}: {text} (tls = \"{policy}\")")]
+    Handshake {
+        /// Which.
+        server: String,
+        /// What is asked of it.
+        policy: TlsPolicy,
+        /// What failed.
+        text: String,
     },
     /// The connection ended before it could be used.
     #[error("{server}: {text}")]
@@ -81,26 +102,40 @@ pub(super) struct Opened {
     pub session: Session,
     pub address: SocketAddr,
     pub server: String,
+    pub encryption: Encryption,
 }
 
 impl Opener {
     /// Connects to the first address that answers and is not excluded.
     pub(super) fn dial(&self, exclude: &[SocketAddr]) -> Result<Opened, OpenError> {
-        let host = self.next_hop.host();
-        let target = Target { host, port: self.next_hop.port() };
-        let options = DialOptions {
+        let dialled = dial(&self.target(), &self.dial_options(exclude))?;
+        let encryption = self.encryption(dialled.address);
+        self.opened(dialled, encryption)
+    }
+
+    /// Connects to a server once more, for a session in clear.
+    pub(super) fn dial_again(&self, address: SocketAddr) -> Result<Opened, OpenError> {
+        let dialled = dial_addresses(&self.target(), vec![address], &self.dial_options(&[]))?;
+        self.opened(dialled, Encryption::Clear)
+    }
+
+    fn target(&self) -> Target<'_> {
+        Target { host: self.next_hop.host(), port: self.next_hop.port() }
+    }
+
+    fn dial_options<'a>(&'a self, exclude: &'a [SocketAddr]) -> DialOptions<'a> {
+        DialOptions {
             budget: self.settings.timeouts.connect,
             source_address: self.settings.source_address,
             exclude,
             wake: Some(&self.halt),
             dscp: self.manners.dscp,
             congestion: self.manners.congestion.as_deref(),
-        };
-        self.over(dial(&target, &options)?)
+        }
     }
 
     /// A fresh session over a connection that was made.
-    fn over(&self, dialled: Dialled) -> Result<Opened, OpenError> {
+    fn opened(&self, dialled: Dialled, encryption: Encryption) -> Result<Opened, OpenError> {
         let host = self.next_hop.host();
         let server = format!("{host}[{}]:{}", dialled.address.ip(), dialled.address.port());
         let duplex = Duplex::new(dialled.stream)
@@ -113,8 +148,8 @@ impl Opener {
         {
             debug!("{server}: cannot limit what the kernel holds back: {error}");
         }
-        let session = Session::new(self.session_options(), Knowledge::default());
-        Ok(Opened { duplex, session, address: dialled.address, server })
+        let session = Session::new(self.session_options(encryption), Knowledge::default());
+        Ok(Opened { duplex, session, address: dialled.address, server, encryption })
     }
 
     /// Tries servers in turn until one gives a session: `open` is called with the addresses not to be tried again, and
@@ -145,12 +180,13 @@ impl Opener {
         }
     }
 
-    fn session_options(&self) -> SessionOptions {
+    fn session_options(&self, encryption: Encryption) -> SessionOptions {
         let settings = &self.settings;
         SessionOptions {
             helo_name: settings.helo_name.clone().unwrap_or_else(crate::net::host_name),
             ignore_extensions: settings.ignore_extensions.clone(),
             max_level: settings.max_level,
+            starttls: encryption.starttls(settings.tls.policy),
             trust: settings.trust,
             window: WindowBounds { messages: settings.window_messages, bytes: settings.window_bytes },
             messages: settings.messages_per_connection,
@@ -162,7 +198,7 @@ impl Opener {
 mod tests {
     use super::*;
     use crate::conn::{Connection, Token};
-    use crate::net::dial_addresses;
+    use crate::net::tls::Connectors;
     use std::io::{BufRead, BufReader, Write};
     use std::net::{Ipv4Addr, TcpListener};
     use std::thread::{self, JoinHandle};
@@ -216,8 +252,10 @@ mod tests {
             |exclude| {
                 let options = DialOptions { exclude, ..DialOptions::new(Duration::from_secs(60)) };
                 let dialled = dial_addresses(&target, addresses.to_vec(), &options);
-                let opened = dialled.map_err(OpenError::Dial).and_then(|dialled| opener.over(dialled));
-                Connection::<Nothing>::over(opener, opened.map_err(|error| (error, None))?, &|| None)
+                let opened =
+                    dialled.map_err(OpenError::Dial).and_then(|dialled| opener.opened(dialled, Encryption::Clear));
+                let opened = opened.map_err(|error| (error, None))?;
+                Connection::<Nothing>::establish(opener, &Connectors::default(), opened, &|| None)
             },
             || false,
         );

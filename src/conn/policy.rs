@@ -6,6 +6,8 @@
 //! | event                                              | outcome                                    |
 //! |----------------------------------------------------|--------------------------------------------|
 //! | connection refused, timed out, no such host        | deferred 4.4.1, 4.4.3, 4.4.4; site in trouble |
+//! | no STARTTLS where it is needed                     | next address; at the last: deferred 4.7.4  |
+//! | TLS handshake failed, certificate not valid        | the same, 4.7.5; see [`super::secure`]     |
 //! | greeting or EHLO refused, with any code            | next address; at the last: deferred, site in trouble |
 //! | 5yz, 4yz to MAIL, DATA, BDAT or the dot            | all recipients failed, deferred            |
 //! | 5yz, 4yz to RCPT                                   | that recipient failed, deferred            |
@@ -25,6 +27,10 @@ const LOST: EnhancedStatus = EnhancedStatus::new(4, 4, 2);
 const UNREACHABLE: EnhancedStatus = EnhancedStatus::new(4, 4, 1);
 const RESOLVER: EnhancedStatus = EnhancedStatus::new(4, 4, 3);
 const NO_HOST: EnhancedStatus = EnhancedStatus::new(4, 4, 4);
+/// Security features not supported (RFC 3463, X.7.4).
+const NO_TLS: EnhancedStatus = EnhancedStatus::new(4, 7, 4);
+/// Cryptographic failure (RFC 3463, X.7.5).
+const TLS_FAILED: EnhancedStatus = EnhancedStatus::new(4, 7, 5);
 
 /// What a reply that decides over a recipient means for it.
 pub fn answered(reply: &Reply) -> Outcome {
@@ -74,6 +80,8 @@ pub fn unopened(error: &OpenError) -> Outcome {
     match error {
         OpenError::NotReady { reply, .. } => as_temporary(reply, UNREACHABLE),
         OpenError::Dial(error) => Outcome::deferred(dial_status(&error.kind), error.to_string()),
+        OpenError::NotSecure { .. } => Outcome::deferred(NO_TLS, error.to_string()),
+        OpenError::Handshake { .. } => Outcome::deferred(TLS_FAILED, error.to_string()),
         OpenError::Broken { .. } => Outcome::deferred(LOST, error.to_string()),
     }
 }

@@ -47,7 +47,7 @@ pub struct Engine {
 impl Engine {
     /// An engine with this configuration. No thread or connection is made before there is work.
     pub fn new(config: Arc<Config>) -> Arc<Engine> {
-        Engine::with_connector(config, Arc::new(Dialler))
+        Engine::with_connector(config, Arc::new(Dialler::default()))
     }
 
     /// The same, with another way to come to connections.

@@ -5,6 +5,7 @@
 use super::Obligation;
 use crate::conn::{Connection, Feed, Opener};
 use crate::mail::Outcome;
+use crate::net::tls::Connectors;
 use crate::smtp::CloseReason;
 use std::fmt::Debug;
 use std::net::SocketAddr;
@@ -29,14 +30,18 @@ pub trait Connector: Debug + Send + Sync {
 }
 
 /// Connects over TCP.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Dialler;
+#[derive(Debug, Default)]
+pub struct Dialler {
+    /// For encrypted connections of all lanes.
+    connectors: Connectors,
+}
 
 impl Connector for Dialler {
     fn connect(&self, opener: &Opener, is_stopping: &dyn Fn() -> bool) -> Result<Box<dyn Carrier>, Outcome> {
         // Nothing is on the wire yet: a stop ends the attempt at once.
         let must_end_by = || is_stopping().then(Instant::now);
-        let open = |refused: &[SocketAddr]| Connection::<Obligation>::open(opener, refused, &must_end_by);
+        let open =
+            |refused: &[SocketAddr]| Connection::<Obligation>::open(opener, &self.connectors, refused, &must_end_by);
         let connection = Opener::in_turn(open, is_stopping)?;
         Ok(Box::new(connection))
     }

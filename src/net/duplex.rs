@@ -113,6 +113,11 @@ impl Duplex {
     /// Ends the connection with a RST: what the kernel has not sent is thrown away. For a BDAT chunk that cannot
     /// be finished. (Dropping a `Duplex` closes it in the normal way.)
     pub fn abort(self) {
+        self.reset_on_close();
+    }
+
+    /// The same, for an owner who cannot give it away: when it is dropped, that is by a RST.
+    pub fn reset_on_close(&self) {
         // A connection that is dead already has nothing to reset.
         let _ = SockRef::from(&*self.stream).set_linger(Some(Duration::ZERO));
     }

@@ -11,6 +11,9 @@
 //! 1 GB; `PIPELANE_TEST_KEEP=1` leaves the directories of a failed test; `PIPELANE_SKIP_LIST` names a file that
 //! collects what was skipped.
 
+#[path = "../certificates/mod.rs"]
+#[allow(dead_code)]
+mod certificates;
 mod client;
 mod exim;
 mod log;

@@ -1,5 +1,6 @@
 //! Five hundred messages at a concurrency of 100, over one connection.
 
+use crate::certificates::Certificates;
 use crate::log::Mark;
 use crate::mail::Mail;
 use crate::needs::{Need, announce, met};
@@ -21,8 +22,8 @@ struct Carried {
 }
 
 /// Sends them all at once, and checks that each arrived once.
-fn stream(name: &str, settings: &str) -> Carried {
-    let receiving = Postfix::receiving();
+fn stream(name: &str, settings: &str, server: Setup) -> Carried {
+    let receiving = Postfix::start(server);
     let mut pipelane = Pipelane::serve(&receiving.next_hop(), settings);
     let sending = Postfix::start(Setup::sending(&pipelane.transport()).held());
     let mails = Mail::series(name, MESSAGES, 2000);
@@ -60,7 +61,7 @@ fn a_trusted_server_gets_500_messages_over_one_streamed_connection() {
     if !met(&[Need::Postfix]) {
         return;
     }
-    let carried = stream("trusted", "trust = \"stream\"\nwindow_messages = 64");
+    let carried = stream("trusted", "trust = \"stream\"\nwindow_messages = 64", Setup::receiving());
     assert_eq!((carried.connections, carried.mail), (1, MESSAGES), "{carried:?}");
     assert_eq!(carried.bdat, MESSAGES, "streaming is by BDAT: {carried:?}");
 }
@@ -70,8 +71,41 @@ fn a_server_that_must_earn_its_trust_gets_500_messages_each_once() {
     if !met(&[Need::Postfix]) {
         return;
     }
-    let carried = stream("learned", "trust = \"learned\"\nwindow_messages = 64");
+    let carried = stream("learned", "trust = \"learned\"\nwindow_messages = 64", Setup::receiving());
     announce(&format!("with trust learned, {MESSAGES} messages took {carried:?}"));
+    assert_eq!(carried.mail, MESSAGES, "{carried:?}");
+    assert!(carried.bdat > MESSAGES / 2, "an honest server was not found to be one: {carried:?}");
+}
+
+/// A server that takes no mail in clear, and settings that send none in clear.
+fn encrypted(settings: &str) -> (String, Setup) {
+    let made = Certificates::get();
+    let file = |name: &str| made.path(name).display().to_string();
+    let settings =
+        format!("tls = \"verify\"\ntls_name = \"mx.test\"\ntls_ca_file = \"{}\"\n{settings}", file("ca.pem"));
+    let server = Setup::receiving()
+        .main("smtpd_tls_security_level=encrypt\nsmtpd_tls_loglevel=1\nsmtpd_tls_session_cache_database=")
+        .main(&format!("smtpd_tls_cert_file={}\nsmtpd_tls_key_file={}", file("mx.pem"), file("mx.key")));
+    (settings, server)
+}
+
+#[test]
+fn under_tls_too_a_trusted_server_gets_500_messages_over_one_streamed_connection() {
+    if !met(&[Need::Postfix]) {
+        return;
+    }
+    let (settings, server) = encrypted("trust = \"stream\"\nwindow_messages = 64");
+    let carried = stream("encrypted", &settings, server);
+    assert_eq!((carried.connections, carried.mail, carried.bdat), (1, MESSAGES, MESSAGES), "{carried:?}");
+}
+
+#[test]
+fn under_tls_too_a_server_can_earn_its_trust() {
+    if !met(&[Need::Postfix]) {
+        return;
+    }
+    let (settings, server) = encrypted("trust = \"learned\"\nwindow_messages = 64");
+    let carried = stream("encrypted-learned", &settings, server);
     assert_eq!(carried.mail, MESSAGES, "{carried:?}");
     assert!(carried.bdat > MESSAGES / 2, "an honest server was not found to be one: {carried:?}");
 }

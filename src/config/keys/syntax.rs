@@ -56,6 +56,15 @@ pub(super) const HELO: Syntax = Syntax {
 };
 pub(super) const ADDRESS: Syntax =
     Syntax { name: "IP address", expected: "an IP address of this host, such as \"192.0.2.1\", or \"\" for any" };
+pub(super) const TLS_POLICY: Syntax = Syntax { name: "word", expected: "\"none\", \"may\", \"require\" or \"verify\"" };
+pub(super) const TLS_NAME: Syntax = Syntax {
+    name: "name",
+    expected: "a host name or an IP address, such as \"mx.example.net\", or \"\" for the next hop's own",
+};
+pub(super) const TLS_FILE: Syntax =
+    Syntax { name: "path", expected: "an absolute path, such as \"/etc/ssl/certs/mail.pem\", or \"\" for none" };
+pub(super) const TLS_VERSION: Syntax = Syntax { name: "version", expected: "\"1.2\" or \"1.3\" in quotes" };
+pub(super) const YES_OR_NO: Syntax = Syntax { name: "word", expected: "\"yes\" or \"no\"" };
 
 /// An absolute path without control characters.
 pub(super) fn path(text: &str) -> Option<PathBuf> {
@@ -127,6 +136,12 @@ fn is_label(label: &str) -> bool {
 /// An address that a connection can come from.
 pub(super) fn source_address(text: &str) -> Option<IpAddr> {
     text.parse().ok().filter(|address: &IpAddr| !address.is_unspecified() && !address.is_multicast())
+}
+
+/// A name that a certificate can be for: a domain, in ASCII and without the root's dot, or an IP address.
+pub(super) fn server_name(text: &str) -> Option<String> {
+    let domain = text.len() <= MAX_DOMAIN && text.split('.').all(is_label);
+    (domain || text.parse::<IpAddr>().is_ok()).then(|| text.to_owned())
 }
 
 /// Which of two words the text is.

@@ -6,7 +6,7 @@ use super::kind::Kind::{Count, List, Octets, Text, Time, Words};
 use super::kind::{Kind, bounds};
 use super::syntax::{
     self, ACCOUNT, ADDRESS, CONGESTION, DSCP, HELO, KEYWORDS, LANES, LEVEL, LINES, MODE, NEWLINES, OPTIONAL_PATH,
-    ORDER, PATH, SIZEBINS, SOCKETS, TRUST,
+    ORDER, PATH, SIZEBINS, SOCKETS, TLS_FILE, TLS_NAME, TLS_POLICY, TLS_VERSION, TRUST, YES_OR_NO,
 };
 use super::{Key, Place};
 use crate::config::{Limits, Listen, NextHopSettings, sorting};
@@ -237,6 +237,54 @@ pub static KEYS: &[Key] = &[
         "",
         Text(ADDRESS, |s, t| syntax::optional(t, syntax::source_address).map(|address| s.source_address = address)),
         "Local IP address that connections come from. Empty leaves the choice to the system.",
+    ),
+    hop(
+        "tls",
+        "may",
+        Text(TLS_POLICY, |s, t| t.parse().ok().map(|policy| s.tls.policy = policy)),
+        "Encryption by STARTTLS (RFC 3207). none: never. may: where the server offers it and it works, else in clear. \
+         require: no mail in clear, with any certificate. verify: no mail in clear, and only to a server whose certificate is \
+         valid for its name.",
+    ),
+    hop(
+        "tls_name",
+        "",
+        Text(TLS_NAME, |s, t| syntax::optional(t, syntax::server_name).map(|name| s.tls.name = name)),
+        "The name that the server is asked for (SNI, RFC 6066) and that its certificate must have under verify. Empty is the \
+         host of the next hop.",
+    ),
+    hop(
+        "tls_ca_file",
+        "",
+        Text(TLS_FILE, |s, t| syntax::optional(t, syntax::path).map(|path| s.tls.ca_file = path)),
+        "File with the certificates of the authorities that verify trusts, in PEM. Empty is what the system trusts.",
+    ),
+    hop(
+        "tls_cert_file",
+        "",
+        Text(TLS_FILE, |s, t| syntax::optional(t, syntax::path).map(|path| s.tls.cert_file = path)),
+        "File with the certificate that is shown to a server which asks for one, and its chain behind it, in PEM. Empty shows \
+         none.",
+    ),
+    hop(
+        "tls_key_file",
+        "",
+        Text(TLS_FILE, |s, t| syntax::optional(t, syntax::path).map(|path| s.tls.key_file = path)),
+        "File with the key of that certificate, in PEM as PKCS#8 (RFC 5958), without a pass phrase. Empty looks for it in \
+         tls_cert_file.",
+    ),
+    hop(
+        "tls_minimum",
+        "1.2",
+        Text(TLS_VERSION, |s, t| t.parse().ok().map(|version| s.tls.minimum = version)),
+        "The oldest version of TLS that is spoken (RFC 8996). A server that has only older ones is, under may, sent to in clear.",
+    ),
+    hop(
+        "tls_wrapped",
+        "no",
+        Text(YES_OR_NO, |s, t| syntax::either(t, "yes", "no").map(|yes| s.tls.wrapped = yes)),
+        "yes: TLS from the first octet on (RFC 8314 3.3, port 465) instead of STARTTLS; may is then as require, and none is as \
+         no.",
     ),
     hop(
         "bare_newlines",

@@ -1,7 +1,7 @@
 //! The table against the settings: every key reaches its own field, and every default is the default.
 
 use super::*;
-use crate::config::{Config, Level, Order, Timeouts, Trust};
+use crate::config::{Config, Level, Order, Timeouts, TlsPolicy, TlsSettings, TlsVersion, Trust};
 use std::time::Duration;
 
 /// Settings in which no field has its default: written out, so that a new field does not compile without a thought here.
@@ -48,6 +48,15 @@ fn other_next_hop() -> NextHopSettings {
         ignore_extensions: vec!["SIZE".into()],
         helo_name: Some("x".into()),
         source_address: Some([127, 0, 0, 7].into()),
+        tls: TlsSettings {
+            policy: TlsPolicy::Verify,
+            name: Some("x".into()),
+            ca_file: Some("/x".into()),
+            cert_file: Some("/x".into()),
+            key_file: Some("/x".into()),
+            minimum: TlsVersion::V13,
+            wrapped: true,
+        },
         normalise_newlines: false,
         refuse_long_lines: true,
         timeouts: Timeouts {
@@ -107,6 +116,19 @@ fn keys_with_the_same_default_reach_different_fields() {
         idle: s(9),
     };
     assert_eq!(hop.timeouts, expected);
+    for file in ["ca", "cert", "key"] {
+        set_next_hop(&mut hop, &format!("tls_{file}_file"), &format!("/{file}")).expect(file);
+    }
+    set_next_hop(&mut hop, "tls_name", "name").expect("a name");
+    let path = |path: &str| Some(path.into());
+    let tls = TlsSettings {
+        name: Some("name".into()),
+        ca_file: path("/ca"),
+        cert_file: path("/cert"),
+        key_file: path("/key"),
+        ..TlsSettings::default()
+    };
+    assert_eq!(hop.tls, tls);
     for (name, text) in [("socket_owner", "a"), ("socket_group", "b"), ("max_clients", "5")] {
         set_listen(&mut listen, name, text).expect(name);
     }

@@ -69,6 +69,8 @@ pub enum CloseReason {
     Quit(Option<&'static str>),
     /// The greeting or EHLO was refused: the site does not want us now.
     NotReady(Reply),
+    /// The connection is not encrypted, cannot be by STARTTLS, and must be.
+    NotSecure(String),
     /// The server said 421.
     ByServer(Reply),
     /// The connection ended without a word.
@@ -93,7 +95,7 @@ impl fmt::Display for CloseReason {
             CloseReason::Quit(Some(why)) => write!(f, "closed in good order: {why}"),
             CloseReason::NotReady(reply) => write!(f, "the server is not ready: {reply}"),
             CloseReason::ByServer(reply) => write!(f, "closed by the server: {reply}"),
-            CloseReason::Lost(text) | CloseReason::Protocol(text) => f.write_str(text),
+            CloseReason::NotSecure(text) | CloseReason::Lost(text) | CloseReason::Protocol(text) => f.write_str(text),
             CloseReason::Abandoned(why) => f.write_str(why),
         }
     }

@@ -17,7 +17,10 @@
 //!   ----------+------------------------------------->--+---------
 //!
 //!   Greeting --220--> Hello --250--> Ready --quit()--> Closed
-//!       \_ other          \_ 5yz to EHLO: HELO      \_ lost, protocol error, server's 421
+//!       \_ other      ^   \_ 5yz to EHLO: HELO      \_ lost, protocol error, server's 421
+//!                     |   \_ STARTTLS offered and wanted
+//!                     |            |220
+//!               secured() ---- Handshake
 //!
 //!   one transaction, sending:
 //!     Reset -> Mail -> Rcpt.. -> Data --(DATA)--> AwaitGo --354--> Content -> Done
@@ -34,6 +37,7 @@
 //! connection is to be aborted; QUIT is sent only when nothing is owed.
 
 mod ending;
+mod hello;
 mod receiving;
 mod sending;
 mod stage;
@@ -51,6 +55,7 @@ use crate::config::{Level, Trust};
 use std::collections::VecDeque;
 
 pub use ending::{Cause, CloseReason, End};
+pub use hello::StartTls;
 pub use stage::Stage;
 pub use transaction::{Answers, Transaction, TransactionId};
 use transaction::{Flying, Step};
@@ -64,6 +69,8 @@ pub struct SessionOptions {
     pub ignore_extensions: Vec<String>,
     /// No level above this one.
     pub max_level: Level,
+    /// What is said about STARTTLS.
+    pub starttls: StartTls,
     /// Whether levels must be earned.
     pub trust: Trust,
     /// Bounds of the window.
@@ -88,6 +95,8 @@ pub enum Want {
     Write,
     /// Wait for the server, for as long as the stage allows.
     Read,
+    /// Make the TLS handshake, then say [`Session::secured`].
+    Handshake,
     /// Nothing is owed and nothing is to be sent.
     Idle,
     /// The session is over.
@@ -120,6 +129,7 @@ enum Owed {
     Greeting,
     Ehlo,
     Helo,
+    StartTls,
     ProbeChunk,
     ProbeReset,
     ProbeSurplus,
@@ -155,6 +165,8 @@ enum Probe {
 enum State {
     Greeting,
     Hello,
+    /// The server has said 220 to STARTTLS: nothing may come in clear any more.
+    Handshake,
     Ready,
     /// QUIT is in the output.
     Quitting,

@@ -1,9 +1,7 @@
 //! The receiving cursor: each reply pops one entry of the FIFO and is judged by that entry's type.
 
 use super::ending::recipient_limit;
-use super::{CloseReason, Event, Flying, Owed, Probe, Session, State, Step, TransactionId};
-use crate::smtp::command;
-use crate::smtp::extension::Extensions;
+use super::{CloseReason, Flying, Owed, Probe, Session, State, Step, TransactionId};
 use crate::smtp::ladder::{Fact, Proof};
 use crate::smtp::reply::Reply;
 
@@ -16,6 +14,9 @@ impl Session {
     /// Octets from the server, cut anywhere.
     pub fn input(&mut self, mut octets: &[u8]) {
         while !matches!(self.state, State::Closed(_) | State::Quitting) {
+            if self.state == State::Handshake {
+                return self.heard_in_clear(octets);
+            }
             match self.parser.feed(&mut octets) {
                 Ok(Some(reply)) => self.answered(reply),
                 Ok(None) => return,
@@ -49,6 +50,7 @@ impl Session {
         match owed {
             Owed::Greeting => self.greeted(reply),
             Owed::Ehlo | Owed::Helo => self.hello_answered(reply, owed == Owed::Ehlo),
+            Owed::StartTls => self.starttls_answered(reply),
             Owed::ProbeChunk | Owed::ProbeReset | Owed::ProbeSurplus => self.probe_answered(owed, &reply),
             Owed::ProofReset => self.proof_answered(&reply),
             Owed::Reset(id) => self.reset_answered(id, reply),
@@ -70,36 +72,6 @@ impl Session {
             self.fail(CloseReason::ByServer(reply));
         } else {
             self.fail(CloseReason::Protocol(format!("the server sent \"{reply}\", for which nothing was sent")));
-        }
-    }
-
-    fn greeted(&mut self, reply: Reply) {
-        if reply.code != 220 {
-            return self.close(CloseReason::NotReady(reply));
-        }
-        self.greeting = reply.lines.join(" ");
-        // Firewalls that blank out the greeting break ESMTP too.
-        let masked = self.greeting.contains("***") || self.greeting.bytes().all(|b| b"*20 ".contains(&b));
-        self.say_hello(if masked && !self.greeting.is_empty() { "HELO" } else { "EHLO" });
-    }
-
-    fn say_hello(&mut self, verb: &str) {
-        command::hello(verb, &self.options.helo_name, &mut self.output);
-        self.owed.push_back(if verb == "EHLO" { Owed::Ehlo } else { Owed::Helo });
-        self.state = State::Hello;
-    }
-
-    fn hello_answered(&mut self, reply: Reply, esmtp: bool) {
-        if reply.is_positive() {
-            if esmtp {
-                self.offered = Extensions::parse(&reply, &self.options.ignore_extensions);
-            }
-            self.state = State::Ready;
-            self.events.push_back(Event::Ready);
-        } else if esmtp && reply.is_permanent() {
-            self.say_hello("HELO");
-        } else {
-            self.close(CloseReason::NotReady(reply));
         }
     }
 

@@ -42,6 +42,7 @@ impl Session {
             Some(want) if self.output.len() < HIGH_WATER => want,
             _ if !self.output.is_empty() => Want::Write,
             _ if !self.owed.is_empty() => Want::Read,
+            _ if self.state == State::Handshake => Want::Handshake,
             _ => Want::Idle,
         }
     }

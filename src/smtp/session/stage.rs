@@ -6,7 +6,7 @@ use crate::config::Level;
 /// What the oldest unanswered command is: it decides how long to wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// The greeting, EHLO or HELO.
+    /// The greeting, EHLO, HELO or STARTTLS.
     Greeting,
     /// A RSET with nothing behind it.
     Reset,
@@ -43,7 +43,7 @@ impl Session {
     /// What the oldest unanswered command is; `None` when nothing is owed.
     pub fn stage(&self) -> Option<Stage> {
         let stage = match self.owed.front()? {
-            Owed::Greeting | Owed::Ehlo | Owed::Helo => Stage::Greeting,
+            Owed::Greeting | Owed::Ehlo | Owed::Helo | Owed::StartTls => Stage::Greeting,
             Owed::ProbeSurplus | Owed::ProofReset => Stage::Proof,
             Owed::ProbeReset => Stage::Reset,
             Owed::Reset(id) => match self.flights.iter().find(|f| f.id == *id) {

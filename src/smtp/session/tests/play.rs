@@ -41,6 +41,7 @@ pub fn options(max_level: Level, trust: Trust, window: usize) -> SessionOptions 
         helo_name: "client.test".into(),
         ignore_extensions: Vec::new(),
         max_level,
+        starttls: crate::smtp::StartTls::Never,
         trust,
         window: WindowBounds { messages: window, bytes: 1 << 20 },
         messages: 0,
@@ -117,7 +118,7 @@ impl Player<'_> {
             Want::Write => self.write(),
             Want::Read => self.read(),
             Want::Idle => self.idle(),
-            Want::Closed => return true,
+            Want::Closed | Want::Handshake => return true,
         }
         self.events();
         false

@@ -146,7 +146,7 @@ fn drain(session: &mut Session) -> usize {
                 most = most.max(n);
                 session.wrote(n);
             }
-            Want::Read | Want::Idle | Want::Closed => return most,
+            Want::Read | Want::Idle | Want::Handshake | Want::Closed => return most,
         }
     }
     panic!("the session writes without end");
