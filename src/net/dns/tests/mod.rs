@@ -1,0 +1,27 @@
+//! The client and the routes against a server on 127.0.0.1 that says what a test wants; and octets without sense.
+
+mod client;
+mod octets;
+mod routes;
+mod server;
+
+use super::*;
+use server::TestServer;
+use std::time::{Duration, Instant};
+
+/// Far longer than anything takes, so that a slow machine fails no test.
+const LONG: Duration = Duration::from_secs(60);
+
+fn long() -> Wait<'static> {
+    Wait { until: Instant::now() + LONG, wake: None }
+}
+
+fn name(text: &str) -> Name {
+    Name::parse(text).expect(text)
+}
+
+/// A resolver that asks these, each for a long time and twice.
+fn resolver(servers: &[&TestServer]) -> Resolver {
+    let servers = servers.iter().map(|server| Server::new(server.address)).collect();
+    Resolver::new(Settings { timeout: LONG, ..Settings::of(servers) })
+}
