@@ -1,7 +1,7 @@
 //! A DNS client with plain blocking sockets, and the way to a mail domain's servers.
 //!
 //! [`Resolver`] asks name servers that look up names for others; it does not begin at the root and validates nothing
-//! by itself. [`route`](route()) is RFC 5321 section 5.1 on top of it. Octets of messages are read and written by the
+//! by itself. On top of it [`route`](route()) is RFC 5321 section 5.1, for a domain, and [`host`] finds a server by name. Octets of messages are read and written by the
 //! `domain` crate; sockets, patience, order and memory are here. `/etc/hosts`, search lists and mDNS do not count:
 //! for those there is [`dial`](crate::net::dial()), which asks the system.
 //!
@@ -20,7 +20,7 @@ pub use answer::{Answer, Content, Record, SoftFailure, Tlsa, Type};
 pub use exchange::Wait;
 pub use name::{Name, NameError};
 pub use resolver::{Resolver, tlsa};
-pub use route::{Exchanger, MAX_EXCHANGERS, RouteError, route};
+pub use route::{Exchanger, MAX_EXCHANGERS, RouteError, host, route};
 pub use servers::{DNS_PORT, MAX_SERVERS, Server, Settings};
 
 /// The most aliases (CNAME) that are followed for one question.

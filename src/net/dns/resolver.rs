@@ -2,7 +2,8 @@
 //!
 //! Promises: an answer comes from the cache while it holds; else from the first server, in their order, that has one
 //! before the moment is over. A server that says it has none is asked once, one that is silent as often as the
-//! settings say. Aliases that a server does not follow are followed here, no more than [`CHAIN`] of them. Any
+//! settings say; for half a minute it then comes behind those that talk, so that not every question waits for it.
+//! Aliases that a server does not follow are followed here, no more than [`CHAIN`] of them. Any
 //! thread may ask; each waits for its own question only, and no lock is held meanwhile.
 
 use super::answer::{Answer, Content, SoftFailure, Type};
@@ -10,15 +11,26 @@ use super::cache::Cache;
 use super::exchange::{self, Trouble, Wait};
 use super::message::Heard;
 use super::{CHAIN, MAX_SERVERS, Name, Server, Settings};
+use crate::sync::Mutex;
 use std::time::{Duration, Instant};
+
+/// How long a server that was silent comes last.
+const LAST: Duration = Duration::from_secs(30);
 
 /// Asks, and remembers.
 #[derive(Debug)]
 pub struct Resolver {
-    servers: Vec<Server>,
+    servers: Vec<Known>,
     timeout: Duration,
     attempts: u32,
     cache: Cache,
+}
+
+/// A server, and since when it is silent.
+#[derive(Debug)]
+struct Known {
+    server: Server,
+    silent: Mutex<Option<Instant>>,
 }
 
 /// How the way through the servers ended.
@@ -32,6 +44,7 @@ impl Resolver {
     pub fn new(settings: Settings) -> Resolver {
         let Settings { mut servers, timeout, attempts, remembered } = settings;
         servers.truncate(MAX_SERVERS);
+        let servers = servers.into_iter().map(|server| Known { server, silent: Mutex::new(None) }).collect();
         Resolver { servers, timeout, attempts, cache: Cache::new(remembered) }
     }
 
@@ -65,13 +78,20 @@ impl Resolver {
 
     /// Asks one server after the other. The error is what each has to say for itself.
     fn ask_in_turn(&self, name: &Name, of: Type, wait: &Wait<'_>) -> Result<Told, String> {
-        let mut said: Vec<Option<String>> = vec![None; self.servers.len()];
+        let servers = self.in_order();
+        let mut said: Vec<Option<String>> = vec![None; servers.len()];
         for _ in 0..self.attempts {
-            for (server, said) in self.servers.iter().zip(&mut said) {
+            for (known, said) in servers.iter().zip(&mut said) {
                 if said.is_some() || wait.is_over() {
                     continue;
                 }
-                match self.ask(server, name, of, wait) {
+                let told = self.ask(&known.server, name, of, wait);
+                // When the caller's patience ended it, nothing is known.
+                let is_silent = matches!(told, Err(Trouble::Silence | Trouble::Interrupted));
+                if !is_silent || !wait.is_over() {
+                    *known.silent.lock() = is_silent.then(Instant::now);
+                }
+                match told {
                     Ok(told) => return Ok(told),
                     Err(Trouble::Silence | Trouble::Interrupted) => {}
                     Err(Trouble::Because(text)) => *said = Some(text),
@@ -81,11 +101,20 @@ impl Resolver {
         if wait.is_interrupted() {
             return Err("interrupted".into());
         }
-        let each = self.servers.iter().zip(said);
+        let each = servers.iter().zip(said);
         let all: Vec<String> = each
-            .map(|(server, said)| format!("{}: {}", server.address, said.as_deref().unwrap_or("no answer in time")))
+            .map(|(known, said)| {
+                format!("{}: {}", known.server.address, said.as_deref().unwrap_or("no answer in time"))
+            })
             .collect();
         Err(if all.is_empty() { "there is no name server to ask".into() } else { all.join("; ") })
+    }
+
+    /// As they are given, but for those that were silent lately.
+    fn in_order(&self) -> Vec<&Known> {
+        let mut servers: Vec<&Known> = self.servers.iter().collect();
+        servers.sort_by_cached_key(|known| known.silent.lock().is_some_and(|since| since.elapsed() < LAST));
+        servers
     }
 
     fn ask(&self, server: &Server, name: &Name, of: Type, wait: &Wait<'_>) -> Result<Told, Trouble> {

@@ -65,7 +65,8 @@ pub enum RouteError {
 }
 
 impl RouteError {
-    /// As mail systems say it (RFC 3463, RFC 7505). Of class 5 only where DNS itself has said so.
+    /// As mail systems say it (RFC 3463, RFC 7505). Of class 5 only where DNS itself has said so, or never can say
+    /// anything else.
     pub fn status(&self) -> EnhancedStatus {
         match self {
             RouteError::BadName(_) | RouteError::NoSuchDomain(_) => EnhancedStatus::new(5, 1, 2),
@@ -86,9 +87,8 @@ struct Candidate {
 /// The servers of `domain`, best first. `own` are the names by which this system is a mail server.
 pub fn route(resolver: &Resolver, domain: &str, own: &[Name], wait: &Wait<'_>) -> Result<Vec<Exchanger>, RouteError> {
     let domain = Name::parse(domain)?;
-    if let Some(addresses) = of_itself(&domain) {
-        let canonical = domain.clone();
-        return Ok(vec![Exchanger { name: domain, canonical, preference: 0, addresses, secure: false }]);
+    if let Some(itself) = of_itself(&domain) {
+        return Ok(vec![itself]);
     }
     let mx = resolver.query(&domain, Type::Mx, wait)?;
     let candidates = match mx.content {
@@ -100,12 +100,28 @@ pub fn route(resolver: &Resolver, domain: &str, own: &[Name], wait: &Wait<'_>) -
     with_addresses(resolver, &domain, &candidates, mx.secure, wait)
 }
 
-/// The addresses of what needs no look-up.
-fn of_itself(name: &Name) -> Option<Vec<IpAddr>> {
+/// One server by its name, for a next hop that names a host and not a domain: no MX record is asked for. The name
+/// counts as proved, since nobody but the caller has said it.
+pub fn host(resolver: &Resolver, name: &str, wait: &Wait<'_>) -> Result<Exchanger, RouteError> {
+    let name = Name::parse(name)?;
+    if let Some(itself) = of_itself(&name) {
+        return Ok(itself);
+    }
+    let only = [Candidate { preference: 0, name: name.clone() }];
+    let found = with_addresses(resolver, &name, &only, true, wait)?;
+    found.into_iter().next().ok_or(RouteError::NoAddress(name))
+}
+
+/// What needs no look-up. Only for a name that our own side has given: an MX record must not name an address.
+fn of_itself(name: &Name) -> Option<Exchanger> {
     let text = name.as_str();
     let is_local = text == "localhost" || text.ends_with(".localhost");
-    let local = || vec![Ipv6Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into()];
-    is_local.then(local).or_else(|| text.parse::<Ipv4Addr>().ok().map(|address| vec![address.into()]))
+    let addresses = match text.parse::<Ipv4Addr>() {
+        Ok(address) => vec![address.into()],
+        Err(_) if is_local => vec![Ipv6Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into()],
+        Err(_) => return None,
+    };
+    Some(Exchanger { name: name.clone(), canonical: name.clone(), preference: 0, addresses, secure: false })
 }
 
 /// The servers that MX records name. `None` when they name the root only, which means that no mail is taken; beside
@@ -184,9 +200,6 @@ struct Found {
 fn addresses(resolver: &Resolver, name: &Name, wait: &Wait<'_>) -> Result<Option<Found>, SoftFailure> {
     if !name.is_host() {
         return Ok(None);
-    }
-    if let Some(addresses) = of_itself(name) {
-        return Ok(Some(Found { addresses, canonical: name.clone(), secure: false }));
     }
     let mut found = Found { addresses: Vec::new(), canonical: name.clone(), secure: true };
     let mut failure = None;

@@ -41,6 +41,56 @@ fn reply(records: &[(usize, u16, u32, usize)], flags: u16) -> Vec<u8> {
     reply.octets()
 }
 
+/// A reply with one MX record whose owner is a pointer to these octets, which follow the question.
+fn pointing(octets: &[u8]) -> Option<Heard> {
+    let name = name("a.test");
+    let mut reply = Reply::to(&asked(&name)).octets();
+    reply[7] = 1;
+    reply.extend(octets);
+    question(&name).read(&reply)
+}
+
+#[test]
+fn names_that_point_in_circles_are_no_names() {
+    // The record begins at octet 24. An honest pointer is one to the question's name at 12.
+    let rest = |data: &[u8]| [&[0, 15, 0, 1, 0, 0, 0, 60, 0, 2 + data.len() as u8, 0, 10][..], data].concat();
+    assert!(matches!(pointing(&[&[0xc0, 12][..], &rest(&[0xc0, 12])].concat()), Some(Heard::Answer(_))));
+    for owner in [[0xc0, 24], [0xc0, 26], [0xff, 0xff], [0x80, 12]] {
+        assert_eq!(pointing(&[&owner[..], &rest(&[0xc0, 12])].concat()), None, "{owner:?}");
+    }
+    // The exchanger's name, at 38: itself, with a label before a way back to it, behind its end, and cut.
+    for data in [&[0xc0, 38][..], &[1, b'a', 0xc0, 38], &[0xc0, 60], &[5, b'a'], &[0xc0]] {
+        assert_eq!(pointing(&[&[0xc0, 12][..], &rest(data)].concat()), None, "{data:?}");
+    }
+}
+
+#[test]
+fn chains_of_pointers_are_bounded() {
+    let name = name("a.test");
+    let mut reply = Reply::to(&asked(&name)).octets();
+    // Pointers, each to the one before it, hidden in a record of an unknown type; then names that begin at the last.
+    let begin = reply.len();
+    reply.extend([0xc0, 12, 0xff, 0, 0, 1, 0, 0, 0, 0]);
+    let pointers = 8000;
+    reply.extend((2 * pointers as u16).to_be_bytes());
+    let mut last = 12u16;
+    for _ in 0..pointers {
+        let here = reply.len() as u16;
+        reply.extend((0xc000 | last).to_be_bytes());
+        last = here;
+    }
+    assert!(begin + 2 * pointers < 0x4000, "pointers reach that far");
+    let records = 4000;
+    for _ in 0..records {
+        reply.extend((0xc000 | last).to_be_bytes());
+        reply.extend([0, 15, 0, 1, 0, 0, 0, 60, 0, 2, 0, 0]);
+    }
+    reply[6..8].copy_from_slice(&(1 + records as u16).to_be_bytes());
+    let begun = Instant::now();
+    assert_eq!(question(&name).read(&reply), None);
+    assert!(begun.elapsed() < LONG / 2);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 

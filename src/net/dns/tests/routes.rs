@@ -253,6 +253,27 @@ fn some_names_stand_for_themselves() {
 }
 
 #[test]
+fn only_our_own_side_may_name_an_address() {
+    let server = zone(&[("a.test", MX, "10 192.0.2.9"), ("b.test", MX, "10 localhost")]);
+    for domain in ["a.test", "b.test"] {
+        assert!(refusal(&server, domain, &[]).starts_with("5.4.4 "));
+    }
+}
+
+#[test]
+fn a_host_is_found_without_mx() {
+    let server = zone(&[("mx.test", MX, "10 other.test"), ("mx.test", A, "192.0.2.1"), ("fails.test", FAIL, "")]);
+    let resolver = resolver(&[&server]);
+    let found = host(&resolver, "MX.test", &long()).expect("a host");
+    assert_eq!((found.name.as_str(), found.secure), ("mx.test", true));
+    assert_eq!(found.addresses, [IpAddr::from([192, 0, 2, 1])]);
+    assert!(server.asked().iter().all(|asked| asked.rtype != MX));
+    let status = |text| host(&resolver, text, &long()).expect_err(text).status().to_string();
+    assert_eq!((status("gone.test"), status("fails.test")), ("5.4.4".to_owned(), "4.4.3".to_owned()));
+    assert_eq!(host(&resolver, "127.0.0.1", &long()).expect("itself").addresses, [IpAddr::from([127, 0, 0, 1])]);
+}
+
+#[test]
 fn when_time_is_up_what_was_found_is_enough() {
     let server = TestServer::start(|asked| {
         let reply = Reply::to(asked);
