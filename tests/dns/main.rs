@@ -14,7 +14,7 @@ mod place;
 mod servers;
 
 use pipelane::net::dns::{
-    Content, Exchanger, Name, Record, Resolver, RouteError, Server, Settings, Type, Wait, route, tlsa,
+    Content, Exchanger, Name, Record, Resolver, RouteError, Server, Settings, Type, Wait, host, route, tlsa,
 };
 use servers::{Nsd, Unbound};
 use std::net::IpAddr;
@@ -116,6 +116,8 @@ fn the_way_to_each_kind_of_domain() {
     assert_eq!(hosts("relayed.test"), ["mx1.test"], "we are the second");
     let both: [IpAddr; 2] = ["2001:db8::1".parse().expect("one"), "192.0.2.1".parse().expect("one")];
     assert_eq!(to(&resolver, "two.test").expect("known by now")[0].addresses, both);
+    let alias = host(&resolver, "alias.test", &wait()).expect("a host");
+    assert_eq!((alias.canonical.as_str(), alias.secure), ("mx1.test", true));
     for (domain, status) in [
         ("null.test", "5.1.10"),
         ("gone.test", "5.1.2"),

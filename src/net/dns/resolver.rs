@@ -11,7 +11,7 @@ use super::cache::Cache;
 use super::exchange::{self, Trouble, Wait};
 use super::message::Heard;
 use super::{CHAIN, MAX_SERVERS, Name, Server, Settings};
-use crate::sync::Mutex;
+use crate::sync::{Mutex, after};
 use std::time::{Duration, Instant};
 
 /// How long a server that was silent comes last.
@@ -80,7 +80,7 @@ impl Resolver {
     fn ask_in_turn(&self, name: &Name, of: Type, wait: &Wait<'_>) -> Result<Told, String> {
         let servers = self.in_order();
         let mut said: Vec<Option<String>> = vec![None; servers.len()];
-        for _ in 0..self.attempts {
+        for _ in 0..self.attempts.max(1) {
             for (known, said) in servers.iter().zip(&mut said) {
                 if said.is_some() || wait.is_over() {
                     continue;
@@ -118,7 +118,7 @@ impl Resolver {
     }
 
     fn ask(&self, server: &Server, name: &Name, of: Type, wait: &Wait<'_>) -> Result<Told, Trouble> {
-        let until = wait.until.min(Instant::now() + self.timeout);
+        let until = wait.until.min(after(self.timeout));
         let believed = |answer: Answer| Answer { secure: answer.secure && server.is_believed(), ..answer };
         match exchange::ask(server, name, of, &Wait { until, ..*wait })? {
             Heard::Answer(answer) => Ok(Told::Answer(believed(answer))),

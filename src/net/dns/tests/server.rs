@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 pub const A: u16 = 1;
 pub const NS: u16 = 2;
@@ -183,6 +184,15 @@ impl TestServer {
     /// One that never says anything.
     pub fn silent() -> TestServer {
         TestServer::start(|_| Vec::new())
+    }
+
+    /// How often it was asked, when that is so many times at the least. A datagram takes its time.
+    pub fn times_asked(&self, at_least: usize) -> usize {
+        let begun = Instant::now();
+        while self.asked.lock().len() < at_least && begun.elapsed() < super::LONG {
+            thread::sleep(Duration::from_millis(5));
+        }
+        self.asked.lock().len()
     }
 
     /// What it was asked so far.
