@@ -10,27 +10,22 @@ use super::answer::{Answer, Content, SoftFailure, Type};
 use super::cache::Cache;
 use super::exchange::{self, Trouble, Wait};
 use super::message::Heard;
-use super::{CHAIN, MAX_SERVERS, Name, Server, Settings};
-use crate::sync::{Mutex, after};
+use super::source::{InUse, Known, Source};
+use super::{CHAIN, Name, Settings};
+use crate::sync::after;
 use std::time::{Duration, Instant};
 
 /// How long a server that was silent comes last.
 const LAST: Duration = Duration::from_secs(30);
 
+/// The most answers that are remembered, unless the caller says something else.
+pub(super) const REMEMBERED: usize = 4096;
+
 /// Asks, and remembers.
 #[derive(Debug)]
 pub struct Resolver {
-    servers: Vec<Known>,
-    timeout: Duration,
-    attempts: u32,
+    source: Source,
     cache: Cache,
-}
-
-/// A server, and since when it is silent.
-#[derive(Debug)]
-struct Known {
-    server: Server,
-    silent: Mutex<Option<Instant>>,
 }
 
 /// How the way through the servers ended.
@@ -40,12 +35,14 @@ enum Told {
 }
 
 impl Resolver {
-    /// One that remembers nothing yet.
+    /// One that asks these servers, and remembers nothing yet.
     pub fn new(settings: Settings) -> Resolver {
-        let Settings { mut servers, timeout, attempts, remembered } = settings;
-        servers.truncate(MAX_SERVERS);
-        let servers = servers.into_iter().map(|server| Known { server, silent: Mutex::new(None) }).collect();
-        Resolver { servers, timeout, attempts, cache: Cache::new(remembered) }
+        Resolver { cache: Cache::new(settings.remembered), source: Source::fixed(settings) }
+    }
+
+    /// One that asks those of this machine's resolv.conf(5), as it is at each time.
+    pub fn system() -> Resolver {
+        Resolver { cache: Cache::new(REMEMBERED), source: Source::system() }
     }
 
     /// What there is of this type under this name.
@@ -78,14 +75,16 @@ impl Resolver {
 
     /// Asks one server after the other. The error is what each has to say for itself.
     fn ask_in_turn(&self, name: &Name, of: Type, wait: &Wait<'_>) -> Result<Told, String> {
-        let servers = self.in_order();
+        let in_use = self.source.current();
+        let servers = in_order(&in_use);
         let mut said: Vec<Option<String>> = vec![None; servers.len()];
-        for _ in 0..self.attempts.max(1) {
+        for _ in 0..in_use.attempts.max(1) {
             for (known, said) in servers.iter().zip(&mut said) {
                 if said.is_some() || wait.is_over() {
                     continue;
                 }
-                let told = self.ask(&known.server, name, of, wait);
+                let until = wait.until.min(after(in_use.timeout));
+                let told = ask(known, name, of, &Wait { until, ..*wait });
                 // When the caller's patience ended it, nothing is known.
                 let is_silent = matches!(told, Err(Trouble::Silence | Trouble::Interrupted));
                 if !is_silent || !wait.is_over() {
@@ -109,23 +108,22 @@ impl Resolver {
             .collect();
         Err(if all.is_empty() { "there is no name server to ask".into() } else { all.join("; ") })
     }
+}
 
-    /// As they are given, but for those that were silent lately.
-    fn in_order(&self) -> Vec<&Known> {
-        let mut servers: Vec<&Known> = self.servers.iter().collect();
-        servers.sort_by_cached_key(|known| known.silent.lock().is_some_and(|since| since.elapsed() < LAST));
-        servers
-    }
+/// As they are given, but for those that were silent lately.
+fn in_order(in_use: &InUse) -> Vec<&Known> {
+    let mut servers: Vec<&Known> = in_use.servers.iter().collect();
+    servers.sort_by_cached_key(|known| known.silent.lock().is_some_and(|since| since.elapsed() < LAST));
+    servers
+}
 
-    fn ask(&self, server: &Server, name: &Name, of: Type, wait: &Wait<'_>) -> Result<Told, Trouble> {
-        let until = wait.until.min(after(self.timeout));
-        let believed = |answer: Answer| Answer { secure: answer.secure && server.is_believed(), ..answer };
-        match exchange::ask(server, name, of, &Wait { until, ..*wait })? {
-            Heard::Answer(answer) => Ok(Told::Answer(believed(answer))),
-            Heard::Alias(answer) => Ok(Told::Alias(believed(answer))),
-            Heard::Trouble(text) => Err(Trouble::Because(text)),
-            Heard::Truncated | Heard::NoEdns => Err(Trouble::Because("the name server's answer is broken".into())),
-        }
+fn ask(known: &Known, name: &Name, of: Type, wait: &Wait<'_>) -> Result<Told, Trouble> {
+    let believed = |answer: Answer| Answer { secure: answer.secure && known.server.is_believed(), ..answer };
+    match exchange::ask(&known.server, name, of, wait)? {
+        Heard::Answer(answer) => Ok(Told::Answer(believed(answer))),
+        Heard::Alias(answer) => Ok(Told::Alias(believed(answer))),
+        Heard::Trouble(text) => Err(Trouble::Because(text)),
+        Heard::Truncated | Heard::NoEdns => Err(Trouble::Because("the name server's answer is broken".into())),
     }
 }
 

@@ -5,6 +5,7 @@
 //! no file, mean the one on this machine. What is not understood is passed over, as there. At most
 //! [`MAX_SERVERS`] are used.
 
+use super::resolver::REMEMBERED;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::str::FromStr;
@@ -15,8 +16,6 @@ pub const DNS_PORT: u16 = 53;
 
 /// More servers than these are not asked.
 pub const MAX_SERVERS: usize = 8;
-
-const RESOLV_CONF: &str = "/etc/resolv.conf";
 
 /// A name server that looks up names for others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,13 +65,7 @@ pub struct Settings {
 impl Settings {
     /// These servers, with the usual patience.
     pub fn of(servers: Vec<Server>) -> Settings {
-        Settings { servers, timeout: Duration::from_secs(5), attempts: 2, remembered: 4096 }
-    }
-
-    /// As this machine's resolv.conf(5) says now.
-    pub fn system() -> Settings {
-        let octets = fs::read(RESOLV_CONF).unwrap_or_default();
-        Settings::parse(&String::from_utf8_lossy(&octets))
+        Settings { servers, timeout: Duration::from_secs(5), attempts: 2, remembered: REMEMBERED }
     }
 
     /// As this text of a resolv.conf(5) says.
@@ -133,8 +126,8 @@ mod tests {
 
     #[test]
     fn resolv_conf_is_read_as_the_c_library_does() {
-        let text = "# x\nsearch a.test b.test\nnameserver 192.0.2.1\n nameserver\t2001:db8::1 # y\nnameserver fe80::1%7\n\
-            nameserver fe80::1%lo\nnameserver nonsense\nnameserver\noptions ndots:2 timeout:3 attempts:4 trust-ad\n";
+        let text = "# x\nsearch a.test b.test\nnameserver 192.0.2.1\n nameserver\t2001:db8::1 # y\n\
+            nameserver fe80::1%7\nnameserver fe80::1%lo\nnameserver nonsense\nnameserver\noptions ndots:2 timeout:3 attempts:4 trust-ad\n";
         let settings = Settings::parse(text);
         let expected = ["192.0.2.1:53", "[2001:db8::1]:53", "[fe80::1%7]:53", "[fe80::1%1]:53"];
         assert_eq!(addresses(&settings), expected);
@@ -148,7 +141,6 @@ mod tests {
         assert_eq!(addresses(&settings), ["127.0.0.1:53"]);
         assert_eq!((settings.timeout, settings.attempts), (Duration::from_secs(5), 5));
         assert!(!settings.servers[0].trusted && settings.servers[0].is_believed());
-        assert!(!Settings::system().servers.is_empty());
     }
 
     #[test]
