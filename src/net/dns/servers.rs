@@ -127,7 +127,8 @@ mod tests {
     #[test]
     fn resolv_conf_is_read_as_the_c_library_does() {
         let text = "# x\nsearch a.test b.test\nnameserver 192.0.2.1\n nameserver\t2001:db8::1 # y\n\
-            nameserver fe80::1%7\nnameserver fe80::1%lo\nnameserver nonsense\nnameserver\noptions ndots:2 timeout:3 attempts:4 trust-ad\n";
+            nameserver fe80::1%7\nnameserver fe80::1%lo\nnameserver nonsense\nnameserver\n\
+            options ndots:2 timeout:3 attempts:4 trust-ad\n";
         let settings = Settings::parse(text);
         let expected = ["192.0.2.1:53", "[2001:db8::1]:53", "[fe80::1%7]:53", "[fe80::1%1]:53"];
         assert_eq!(addresses(&settings), expected);
