@@ -6,6 +6,7 @@
 //! touches a signal or writes a log.
 
 pub mod dial;
+pub mod dns;
 pub mod duplex;
 #[cfg(pipelane_shuttle)]
 mod explored;

@@ -1,0 +1,158 @@
+//! The DNS client with real name servers: NSD with a signed zone, and Unbound, which validates it and looks up names
+//! for others. Both are private instances on 127.0.0.1, on free ports, in a directory of the test's own; they are
+//! ended by their own process ids, also when a test fails. The system's own name servers are neither asked nor
+//! touched.
+//!
+//! What this machine lacks is said on stderr as `skipped: test: why`; with `PIPELANE_REQUIRE_MTA=1` it is a failure
+//! instead. `PIPELANE_TEST_KEEP=1` leaves the directories of a failed test.
+
+// Most of it is for `tests/mta`.
+#[allow(dead_code)]
+#[path = "../mta/place.rs"]
+mod place;
+
+mod servers;
+
+use pipelane::net::dns::{
+    Content, Exchanger, Name, Record, Resolver, RouteError, Server, Settings, Type, Wait, host, route, tlsa,
+};
+use servers::{Nsd, Unbound};
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+fn wait() -> Wait<'static> {
+    Wait { until: Instant::now() + Duration::from_secs(60), wake: None }
+}
+
+fn name(text: &str) -> Name {
+    Name::parse(text).expect(text)
+}
+
+fn resolver(ports: &[u16]) -> Resolver {
+    let servers = ports.iter().map(|port| Server::new(([127, 0, 0, 1], *port).into())).collect();
+    Resolver::new(Settings::of(servers))
+}
+
+fn to(resolver: &Resolver, domain: &str) -> Result<Vec<Exchanger>, RouteError> {
+    route(resolver, domain, &[name("we.test")], &wait())
+}
+
+fn refusal(resolver: &Resolver, domain: &str) -> String {
+    to(resolver, domain).expect_err("no way").status().to_string()
+}
+
+#[test]
+fn a_validating_server_proves_every_kind_of_answer() {
+    if !servers::are_here() {
+        return;
+    }
+    let nsd = Nsd::start();
+    let unbound = Unbound::start(&nsd);
+    let resolver = resolver(&[unbound.port()]);
+    let query = |text, of| resolver.query(&name(text), of, &wait()).expect(text);
+
+    let address = |text: &str| Record::Address(text.parse().expect("an address"));
+    let four = query("mx1.test", Type::A);
+    assert_eq!((four.records(), four.secure), (&[address("192.0.2.1")][..], true));
+    let six = query("mx1.test", Type::Aaaa);
+    assert_eq!((six.records(), six.secure), (&[address("2001:db8::1")][..], true));
+    let alias = query("alias.test", Type::A);
+    assert_eq!((alias.name.as_str(), alias.records(), alias.secure), ("mx1.test", four.records(), true));
+    let (none, empty) = (query("gone.test", Type::A), query("mx2.test", Type::Aaaa));
+    assert_eq!((&none.content, none.secure), (&Content::NoSuchName, true));
+    assert_eq!((&empty.content, empty.secure), (&Content::NoData, true));
+    // The zone says that absence holds for a minute.
+    assert!([none, empty].iter().all(|answer| (1..=60).contains(&answer.lifetime.as_secs())));
+
+    let found = tlsa(&resolver, 25, &name("mx1.test"), &wait()).expect("an answer");
+    let [Record::Tlsa(record)] = found.records() else { panic!("{found:?}") };
+    assert_eq!((record.usage, record.selector, record.matching, record.data.len()), (3, 1, 1, 32));
+    assert!(found.secure);
+}
+
+#[test]
+fn an_answer_that_does_not_fit_comes_over_tcp() {
+    if !servers::are_here() {
+        return;
+    }
+    let nsd = Nsd::start();
+    let unbound = Unbound::start(&nsd);
+    for port in [unbound.port(), nsd.port()] {
+        let answer = resolver(&[port]).query(&name("many.test"), Type::Mx, &wait()).expect("an answer");
+        assert_eq!(answer.records().len(), 60);
+    }
+}
+
+#[test]
+fn an_altered_record_is_no_answer_and_no_denial() {
+    if !servers::are_here() {
+        return;
+    }
+    let nsd = Nsd::start();
+    let unbound = Unbound::start(&nsd);
+    let resolver = resolver(&[unbound.port()]);
+    let error = resolver.query(&name("altered.test"), Type::A, &wait()).expect_err("not proved");
+    assert!(error.to_string().ends_with("the name server answers SERVFAIL"), "{error}");
+    assert_eq!(refusal(&resolver, "to-altered.test"), "4.4.3");
+}
+
+#[test]
+fn the_way_to_each_kind_of_domain() {
+    if !servers::are_here() {
+        return;
+    }
+    let nsd = Nsd::start();
+    let unbound = Unbound::start(&nsd);
+    let resolver = resolver(&[unbound.port()]);
+    let hosts = |domain| -> Vec<String> {
+        let found = to(&resolver, domain).expect(domain);
+        assert!(found.iter().all(|exchanger| exchanger.secure && !exchanger.addresses.is_empty()), "{found:?}");
+        found.iter().map(|exchanger| exchanger.name.to_string()).collect()
+    };
+    assert_eq!(hosts("two.test"), ["mx1.test", "mx2.test"]);
+    assert_eq!(hosts("also.test"), ["mx1.test", "mx2.test"], "an alias of it");
+    assert_eq!(hosts("mx2.test"), ["mx2.test"], "without MX");
+    assert_eq!(hosts("many.test").len(), 10);
+    assert_eq!(hosts("relayed.test"), ["mx1.test"], "we are the second");
+    let both: [IpAddr; 2] = ["2001:db8::1".parse().expect("one"), "192.0.2.1".parse().expect("one")];
+    assert_eq!(to(&resolver, "two.test").expect("known by now")[0].addresses, both);
+    let alias = host(&resolver, "alias.test", &wait()).expect("a host");
+    assert_eq!((alias.canonical.as_str(), alias.secure), ("mx1.test", true));
+    for (domain, status) in [
+        ("null.test", "5.1.10"),
+        ("gone.test", "5.1.2"),
+        ("nowhere.test", "5.4.4"),
+        ("text.test", "5.4.4"),
+        ("ours.test", "5.4.6"),
+    ] {
+        assert_eq!(refusal(&resolver, domain), status, "{domain}");
+    }
+}
+
+#[test]
+fn a_server_with_authority_alone_is_enough_but_proves_nothing() {
+    if !servers::are_here() {
+        return;
+    }
+    let nsd = Nsd::start();
+    let resolver = resolver(&[nsd.port()]);
+    let found = to(&resolver, "two.test").expect("a way");
+    assert!(found.len() == 2 && found.iter().all(|exchanger| !exchanger.secure));
+    assert_eq!(refusal(&resolver, "gone.test"), "5.1.2");
+    // Not its zone: it refuses, and that is no word on the name.
+    assert_eq!(refusal(&resolver, "example.com"), "4.4.3");
+}
+
+#[test]
+fn a_server_that_is_gone_is_passed_over_and_all_gone_is_temporary() {
+    if !servers::are_here() {
+        return;
+    }
+    let nsd = Nsd::start();
+    let unbound = Unbound::start(&nsd);
+    let (first, second) = (unbound.port(), nsd.port());
+    drop(unbound);
+    assert_eq!(to(&resolver(&[first, second]), "two.test").expect("the second").len(), 2);
+    drop(nsd);
+    assert_eq!(refusal(&resolver(&[first, second]), "two.test"), "4.4.3");
+}
