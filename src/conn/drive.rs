@@ -16,11 +16,12 @@ use super::ledger::ServerKey;
 use super::line::Line;
 use super::open::{OpenError, Opened, Opener};
 use super::pace::Pace;
+use super::pledge::Pledge;
 use super::policy;
-use super::secure::{Encryption, EndsBy};
+use super::secure::{Encryption, EndsBy, Who};
 use super::yielding::{Grant, Yielding};
 use crate::config::Level;
-use crate::net::tls::Connectors;
+use crate::net::tls::{Agreed, Connectors};
 use crate::smtp::{CloseReason, End, Event, Extensions, Fact, Session, TransactionId, Want, command};
 use log::warn;
 use std::net::SocketAddr;
@@ -34,6 +35,7 @@ pub struct Connection<T> {
     key: ServerKey,
     pub(super) server: String,
     address: SocketAddr,
+    pledge: Pledge,
     aboard: Aboard<T>,
     pace: Pace,
     yielding: Yielding,
@@ -72,7 +74,8 @@ impl<T: Token> Connection<T> {
 
     /// The same connection, encrypted.
     pub(super) fn secured(self, connectors: &Connectors, must_end_by: EndsBy<'_>) -> Result<Connection<T>, OpenError> {
-        let line = self.opener.secure(connectors, self.line, &self.server, must_end_by)?;
+        let who = Who { server: &self.server, address: self.address, pledge: &self.pledge };
+        let line = self.opener.secure(connectors, self.line, &who, must_end_by)?;
         Ok(Connection { line, ..self })
     }
 
@@ -84,6 +87,7 @@ impl<T: Token> Connection<T> {
             session: opened.session,
             server: opened.server,
             address: opened.address,
+            pledge: opened.pledge,
             aboard: Aboard::new(),
             pace: Pace::default(),
             yielding: Yielding::default(),
@@ -103,9 +107,9 @@ impl<T: Token> Connection<T> {
         self.address
     }
 
-    /// Whether it is encrypted.
-    pub fn is_secured(&self) -> bool {
-        self.line.is_secured()
+    /// Whether it is encrypted, and how.
+    pub fn agreed(&self) -> Option<Agreed> {
+        self.line.agreed()
     }
 
     /// What the server offers.
@@ -154,6 +158,7 @@ impl<T: Token> Connection<T> {
             if let Some(Event::Ready) = self.session.next_event() {
                 self.line.round_trip = asked.elapsed();
                 self.key = ServerKey::new(self.address, self.session.greeting());
+                self.opener.gauge.set_tls(self.line.agreed());
                 self.session.remember(self.opener.ledger.recall(&self.key, Instant::now()));
                 return Ok(self);
             }

@@ -2,6 +2,7 @@
 
 use super::gauge::Gauge;
 use super::ledger::Ledger;
+use super::pledge::Pledge;
 use super::policy;
 use super::secure::Encryption;
 use crate::config::{NextHopSettings, TlsPolicy};
@@ -51,6 +52,26 @@ pub enum OpenError {
         /// What is asked of it.
         policy: TlsPolicy,
         /// What failed.
+        text: String,
+        /// An earlier session was offered; another try has none.
+        resumed: bool,
+    },
+    /// Somebody has put octets behind its consent to STARTTLS (CVE-2011-0411).
+    #[error("{server}: {text}")]
+    Injected {
+        /// Which.
+        server: String,
+        /// What came.
+        text: String,
+    },
+    /// The server must be vouched for by TLSA records, and it is not.
+    #[error("{server}: {text}; the policy for it is tls = \"{policy}\"")]
+    NotVouched {
+        /// Which.
+        server: String,
+        /// What is asked of it.
+        policy: TlsPolicy,
+        /// What is missing.
         text: String,
     },
     /// The connection ended before it could be used.
@@ -103,20 +124,27 @@ pub(super) struct Opened {
     pub address: SocketAddr,
     pub server: String,
     pub encryption: Encryption,
+    pub pledge: Pledge,
 }
 
 impl Opener {
     /// Connects to the first address that answers and is not excluded.
     pub(super) fn dial(&self, exclude: &[SocketAddr]) -> Result<Opened, OpenError> {
         let dialled = dial(&self.target(), &self.dial_options(exclude))?;
-        let encryption = self.encryption(dialled.address);
-        self.opened(dialled, encryption)
+        let pledge = Pledge::None;
+        let encryption = self.encryption(dialled.address, &pledge);
+        self.opened(dialled, encryption, pledge)
     }
 
-    /// Connects to a server once more, for a session in clear.
-    pub(super) fn dial_again(&self, address: SocketAddr) -> Result<Opened, OpenError> {
+    /// Connects to a server once more.
+    pub(super) fn dial_again(
+        &self,
+        address: SocketAddr,
+        encryption: Encryption,
+        pledge: Pledge,
+    ) -> Result<Opened, OpenError> {
         let dialled = dial_addresses(&self.target(), vec![address], &self.dial_options(&[]))?;
-        self.opened(dialled, Encryption::Clear)
+        self.opened(dialled, encryption, pledge)
     }
 
     fn target(&self) -> Target<'_> {
@@ -135,7 +163,7 @@ impl Opener {
     }
 
     /// A fresh session over a connection that was made.
-    fn opened(&self, dialled: Dialled, encryption: Encryption) -> Result<Opened, OpenError> {
+    fn opened(&self, dialled: Dialled, encryption: Encryption, pledge: Pledge) -> Result<Opened, OpenError> {
         let host = self.next_hop.host();
         let server = format!("{host}[{}]:{}", dialled.address.ip(), dialled.address.port());
         let duplex = Duplex::new(dialled.stream)
@@ -148,8 +176,8 @@ impl Opener {
         {
             debug!("{server}: cannot limit what the kernel holds back: {error}");
         }
-        let session = Session::new(self.session_options(encryption), Knowledge::default());
-        Ok(Opened { duplex, session, address: dialled.address, server, encryption })
+        let session = Session::new(self.session_options(encryption, &pledge), Knowledge::default());
+        Ok(Opened { duplex, session, address: dialled.address, server, encryption, pledge })
     }
 
     /// Tries servers in turn until one gives a session: `open` is called with the addresses not to be tried again, and
@@ -180,13 +208,13 @@ impl Opener {
         }
     }
 
-    fn session_options(&self, encryption: Encryption) -> SessionOptions {
+    fn session_options(&self, encryption: Encryption, pledge: &Pledge) -> SessionOptions {
         let settings = &self.settings;
         SessionOptions {
             helo_name: settings.helo_name.clone().unwrap_or_else(crate::net::host_name),
             ignore_extensions: settings.ignore_extensions.clone(),
             max_level: settings.max_level,
-            starttls: encryption.starttls(settings.tls.policy),
+            starttls: encryption.starttls(pledge.policy(settings.tls.policy)),
             trust: settings.trust,
             window: WindowBounds { messages: settings.window_messages, bytes: settings.window_bytes },
             messages: settings.messages_per_connection,
@@ -252,8 +280,8 @@ mod tests {
             |exclude| {
                 let options = DialOptions { exclude, ..DialOptions::new(Duration::from_secs(60)) };
                 let dialled = dial_addresses(&target, addresses.to_vec(), &options);
-                let opened =
-                    dialled.map_err(OpenError::Dial).and_then(|dialled| opener.opened(dialled, Encryption::Clear));
+                let in_clear = |dialled| opener.opened(dialled, Encryption::Clear, Pledge::None);
+                let opened = dialled.map_err(OpenError::Dial).and_then(in_clear);
                 let opened = opened.map_err(|error| (error, None))?;
                 Connection::<Nothing>::establish(opener, &Connectors::default(), opened, &|| None)
             },

@@ -82,6 +82,9 @@ pub struct LaneStatus {
     pub level: Option<String>,
     /// `host[address]:port` of its connection.
     pub server: Option<String>,
+    /// How its connection is encrypted: version, cipher, whether a session was resumed, who vouches for the server. `None` in clear.
+    #[serde(default)]
+    pub tls: Option<String>,
     /// Transactions on their way.
     pub window_messages: usize,
     /// Transactions that the window holds at this time.

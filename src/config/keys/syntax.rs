@@ -56,7 +56,11 @@ pub(super) const HELO: Syntax = Syntax {
 };
 pub(super) const ADDRESS: Syntax =
     Syntax { name: "IP address", expected: "an IP address of this host, such as \"192.0.2.1\", or \"\" for any" };
-pub(super) const TLS_POLICY: Syntax = Syntax { name: "word", expected: "\"none\", \"may\", \"require\" or \"verify\"" };
+pub(super) const TLS_POLICY: Syntax = Syntax {
+    name: "word",
+    expected: "\"none\", \"may\", \"require\", \"verify\", \"dane\" or \"dane-only\"",
+};
+pub(super) const TLS_LIBRARY: Syntax = Syntax { name: "word", expected: "\"openssl\" or \"native\"" };
 pub(super) const TLS_NAME: Syntax = Syntax {
     name: "name",
     expected: "a host name or an IP address, such as \"mx.example.net\", or \"\" for the next hop's own",

@@ -1,7 +1,7 @@
 //! The table against the settings: every key reaches its own field, and every default is the default.
 
 use super::*;
-use crate::config::{Config, Level, Order, Timeouts, TlsPolicy, TlsSettings, TlsVersion, Trust};
+use crate::config::{Config, Level, Order, Timeouts, TlsLibrary, TlsPolicy, TlsSettings, TlsVersion, Trust};
 use std::time::Duration;
 
 /// Settings in which no field has its default: written out, so that a new field does not compile without a thought here.
@@ -56,6 +56,7 @@ fn other_next_hop() -> NextHopSettings {
             key_file: Some("/x".into()),
             minimum: TlsVersion::V13,
             wrapped: true,
+            library: TlsLibrary::Native,
         },
         normalise_newlines: false,
         refuse_long_lines: true,
