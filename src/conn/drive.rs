@@ -16,15 +16,16 @@ use super::ledger::ServerKey;
 use super::line::Line;
 use super::open::{OpenError, Opened, Opener};
 use super::pace::Pace;
-use super::pledge::Pledge;
 use super::policy;
 use super::secure::{Encryption, EndsBy, Who};
+use super::servers::Server;
 use super::yielding::{Grant, Yielding};
 use crate::config::Level;
 use crate::net::tls::{Agreed, Connectors};
 use crate::smtp::{CloseReason, End, Event, Extensions, Fact, Session, TransactionId, Want, command};
 use log::warn;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// One connection.
@@ -33,9 +34,9 @@ pub struct Connection<T> {
     pub(super) line: Line,
     pub(super) session: Session,
     key: ServerKey,
+    at: Arc<Server>,
     pub(super) server: String,
     address: SocketAddr,
-    pledge: Pledge,
     aboard: Aboard<T>,
     pace: Pace,
     yielding: Yielding,
@@ -45,16 +46,17 @@ pub struct Connection<T> {
 }
 
 impl<T: Token> Connection<T> {
-    /// Dials and makes the session ready. `exclude` are addresses not to be tried (again).
+    /// Dials a server and makes the session ready. `exclude` are addresses not to be tried (again).
     /// `must_end_by` is asked while waiting: once it tells a time, the attempt ends by then. An error comes with the
     /// address that was reached, if one was.
     pub fn open(
         opener: &Opener,
         connectors: &Connectors,
+        at: &Arc<Server>,
         exclude: &[SocketAddr],
         must_end_by: EndsBy<'_>,
     ) -> Result<Connection<T>, (OpenError, Option<SocketAddr>)> {
-        let opened = opener.dial(exclude).map_err(|error| (error, None))?;
+        let opened = opener.dial(at, exclude).map_err(|error| (error, None))?;
         Connection::establish(opener, connectors, opened, must_end_by)
     }
 
@@ -74,7 +76,7 @@ impl<T: Token> Connection<T> {
 
     /// The same connection, encrypted.
     pub(super) fn secured(self, connectors: &Connectors, must_end_by: EndsBy<'_>) -> Result<Connection<T>, OpenError> {
-        let who = Who { server: &self.server, address: self.address, pledge: &self.pledge };
+        let who = Who { at: &self.at, address: self.address, server: &self.server };
         let line = self.opener.secure(connectors, self.line, &who, must_end_by)?;
         Ok(Connection { line, ..self })
     }
@@ -85,9 +87,9 @@ impl<T: Token> Connection<T> {
             line: Line::new(opened.duplex, opener.news.clone(), opener.settings.timeouts.clone()),
             opener,
             session: opened.session,
+            at: opened.at,
             server: opened.server,
             address: opened.address,
-            pledge: opened.pledge,
             aboard: Aboard::new(),
             pace: Pace::default(),
             yielding: Yielding::default(),
@@ -107,7 +109,7 @@ impl<T: Token> Connection<T> {
         self.address
     }
 
-    /// Whether it is encrypted, and how.
+    /// How it is encrypted, if it is.
     pub fn agreed(&self) -> Option<Agreed> {
         self.line.agreed()
     }
@@ -356,7 +358,10 @@ impl<T: Token> Connection<T> {
 
     fn give_back<F: Feed<Token = T> + ?Sized>(&self, leaving: Leaving<T>, feed: &mut F) {
         match leaving {
-            Leaving::Settled(delivery, level) => feed.settled(delivery, &self.server, level),
+            Leaving::Settled(mut delivery, level) => match !self.at.is_last && delivery.put_off() {
+                true => feed.put_off(delivery, &self.at.label(), &self.server, level),
+                false => feed.settled(delivery, &self.server, level),
+            },
             Leaving::Unsent(delivery, level, retry) => feed.unsent(delivery, &self.server, level, retry),
         }
     }

@@ -42,26 +42,35 @@ impl Pledge {
             _ => policy,
         }
     }
+}
 
-    /// Learns it of a server. `domain` is the mail domain that MX records have led from to it.
-    pub fn of(
-        resolver: &Resolver,
-        policy: TlsPolicy,
-        exchanger: &Exchanger,
-        domain: Option<&Name>,
-        port: u16,
-        wait: &Wait<'_>,
-    ) -> Result<Pledge, OpenError> {
-        if !policy.is_dane() {
-            return Ok(Pledge::None);
-        }
-        let refused = |text: String| OpenError::NotVouched { server: exchanger.name.to_string(), policy, text };
-        let found = match exchanger.secure {
-            true => records(exchanger, |host| tlsa(resolver, port, host, wait)),
-            false => Ok(None),
+/// What is asked of one server.
+pub(super) struct Asked<'a> {
+    /// `dane` or `dane-only`.
+    pub policy: TlsPolicy,
+    /// Its name.
+    pub server: &'a str,
+    /// Its port.
+    pub port: u16,
+    /// What DNS says of it; `None` where it has not been asked.
+    pub exchanger: Option<&'a Exchanger>,
+    /// The mail domain from which MX records have led to it.
+    pub domain: Option<&'a Name>,
+}
+
+impl Asked<'_> {
+    /// The answer. An error is that mail must not go to this server now.
+    pub fn pledge(&self, resolver: &Resolver, wait: &Wait<'_>) -> Result<Pledge, OpenError> {
+        let policy = self.policy;
+        let refused = |text: String| OpenError::NotVouched { server: self.server.to_owned(), policy, text };
+        let pledge = match self.exchanger.filter(|exchanger| exchanger.secure) {
+            Some(exchanger) => {
+                let found = records(exchanger, |host| tlsa(resolver, self.port, host, wait));
+                let found = found.map_err(|error| refused(format!("its TLSA records cannot be looked up: {error}")))?;
+                pledge(found, names(exchanger, self.domain))
+            }
+            None => Pledge::None,
         };
-        let found = found.map_err(|error| refused(format!("its TLSA records cannot be looked up: {error}")))?;
-        let pledge = pledge(found, names(exchanger, domain));
         match (policy, &pledge) {
             (TlsPolicy::DaneOnly, Pledge::None) => Err(refused("it has no TLSA records that DNSSEC proves".into())),
             (TlsPolicy::DaneOnly, Pledge::Encrypted) => Err(refused("none of its TLSA records can be used".into())),
@@ -188,10 +197,13 @@ mod tests {
         let mx = Exchanger { secure: false, ..exchanger("mx.test", "mx.test") };
         let resolver = Resolver::new(crate::net::dns::Settings::of(Vec::new()));
         let wait = Wait { until: std::time::Instant::now(), wake: None };
-        let of = |policy| Pledge::of(&resolver, policy, &mx, None, 25, &wait);
-        assert_eq!(of(TlsPolicy::Dane).expect("nobody is asked"), Pledge::None);
-        assert_eq!(of(TlsPolicy::Verify).expect("nobody is asked"), Pledge::None);
-        let error = of(TlsPolicy::DaneOnly).expect_err("not vouched for").to_string();
+        let of = |policy, exchanger| {
+            Asked { policy, server: "mx.test", port: 25, exchanger, domain: None }.pledge(&resolver, &wait)
+        };
+        assert_eq!(of(TlsPolicy::Dane, Some(&mx)).expect("nobody is asked"), Pledge::None);
+        assert_eq!(of(TlsPolicy::Dane, None).expect("nobody is asked"), Pledge::None);
+        assert!(of(TlsPolicy::DaneOnly, None).is_err());
+        let error = of(TlsPolicy::DaneOnly, Some(&mx)).expect_err("not vouched for").to_string();
         assert!(error.contains("mx.test") && error.contains("dane-only"), "{error}");
     }
 }

@@ -1,12 +1,12 @@
 //! Encryption of a connection: what one attempt does about it, and the handshake between session and socket.
 //!
 //! What each policy comes to (RFC 3207, RFC 7435, RFC 8314). `dane` is one of these by what DNSSEC says of the server
-//! ([`super::pledge`]), with a certificate that must be as DNSSEC says:
+//! ([`super::pledge`]), or as `verify` with a certificate that must be as DNSSEC says:
 //!
 //! | what happens                                | `may`                       | `require`, `verify`         |
 //! |---------------------------------------------|-----------------------------|-----------------------------|
 //! | STARTTLS not offered, or refused            | goes on in clear            | next address; deferred 4.7.4 |
-//! | the handshake fails with a session offered  | once more without one       | once more without one       |
+//! | the handshake fails with a session offered  | once more, without one      | once more, without one      |
 //! | the handshake fails                         | a new connection, in clear, | next address; deferred 4.7.5 |
 //! |                                             | and so for ten minutes      |                             |
 //! | the certificate is not valid                | goes on, encrypted          | `verify`: the same          |
@@ -18,12 +18,14 @@ use super::drive::Connection;
 use super::line::Line;
 use super::open::{OpenError, Opened, Opener};
 use super::pledge::Pledge;
+use super::servers::Server;
 use crate::config::{TlsPolicy, TlsSettings};
 use crate::net::tls::{Connectors, Handshake, TlsError};
 use crate::smtp::StartTls;
 use crate::sync::after;
 use log::{debug, info, warn};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// What one attempt at a connection does.
@@ -52,7 +54,7 @@ impl Encryption {
         match (self, policy) {
             (Encryption::Clear | Encryption::Wrapped, _) | (_, TlsPolicy::None) => StartTls::Never,
             (_, TlsPolicy::May) => StartTls::IfOffered,
-            (_, _) => StartTls::Needed,
+            _ => StartTls::Needed,
         }
     }
 }
@@ -62,10 +64,10 @@ pub(super) type EndsBy<'a> = &'a dyn Fn() -> Option<Instant>;
 
 impl Opener {
     /// The first attempt with this server. Where a handshake has just failed and clear text is allowed, none is tried.
-    pub(super) fn encryption(&self, address: SocketAddr, pledge: &Pledge) -> Encryption {
+    pub(super) fn encryption(&self, at: &Server, address: SocketAddr) -> Encryption {
         match Encryption::of(&self.settings.tls) {
             Encryption::StartTls
-                if pledge.policy(self.settings.tls.policy) == TlsPolicy::May
+                if at.pledge.policy(self.settings.tls.policy) == TlsPolicy::May
                     && self.ledger.has_broken_tls(address, Instant::now()) =>
             {
                 Encryption::Clear
@@ -84,9 +86,9 @@ impl Opener {
     ) -> Result<Line, OpenError> {
         let tls = &self.settings.tls;
         let is_given_up = || must_end_by().is_some_and(|end| Instant::now() >= end);
-        let (name, dane) = match who.pledge {
+        let (name, dane) = match &who.at.pledge {
             Pledge::Certificate { dane, name } => (name.as_str(), Some(dane)),
-            _ => (tls.name.as_deref().unwrap_or(self.next_hop.host()), None),
+            _ => (tls.name.as_deref().unwrap_or(&who.at.name), None),
         };
         let until = after(self.settings.timeouts.greeting);
         let how = Handshake { name, server: who.address, dane, until, is_given_up: &is_given_up };
@@ -99,7 +101,8 @@ impl Opener {
     }
 
     fn unsecured(&self, error: TlsError, server: &str) -> OpenError {
-        let (server, policy, resumed) = (server.to_owned(), self.settings.tls.policy, matches!(error, TlsError::Session(_)));
+        let (server, policy) = (server.to_owned(), self.settings.tls.policy);
+        let resumed = matches!(error, TlsError::Session(_));
         match error {
             TlsError::Settings(text) => {
                 // The administrator's to mend, and under `may` nothing else would tell of it.
@@ -114,12 +117,12 @@ impl Opener {
 
 /// The server of a handshake.
 pub(super) struct Who<'a> {
+    /// It, and what DNSSEC says of it.
+    pub at: &'a Server,
+    /// Which of its addresses it is.
+    pub address: SocketAddr,
     /// `host[address]:port`
     pub server: &'a str,
-    /// Where it is.
-    pub address: SocketAddr,
-    /// What DNSSEC says of it.
-    pub pledge: &'a Pledge,
 }
 
 impl<T: super::Token> Connection<T> {
@@ -130,10 +133,9 @@ impl<T: super::Token> Connection<T> {
         opened: Opened,
         must_end_by: EndsBy<'_>,
     ) -> Result<Connection<T>, (OpenError, Option<SocketAddr>)> {
-        let (address, encryption, pledge) = (opened.address, opened.encryption, opened.pledge.clone());
-        let with_address = |error| (error, Some(address));
+        let (at, address, encryption) = (Arc::clone(&opened.at), opened.address, opened.encryption);
         let again = |encryption| {
-            let opened = opener.dial_again(address, encryption, pledge.clone())?;
+            let opened = opener.dial_again(&at, address, encryption)?;
             Connection::over(opener, connectors, opened, must_end_by)
         };
         let mut attempt = Connection::over(opener, connectors, opened, must_end_by);
@@ -141,15 +143,15 @@ impl<T: super::Token> Connection<T> {
             debug!("{}: {}: {error}; once more without an earlier session", opener.next_hop, opener.lane);
             attempt = again(encryption);
         }
-        let may = encryption == Encryption::StartTls && pledge.policy(opener.settings.tls.policy) == TlsPolicy::May;
-        match attempt {
-            Err(error @ OpenError::Handshake { .. }) if may => {
-                info!("{}: {}: {error}; going on in clear", opener.next_hop, opener.lane);
-                opener.ledger.note_broken_tls(address, Instant::now());
-                again(Encryption::Clear).map_err(with_address)
-            }
-            attempt => attempt.map_err(with_address),
+        let may = encryption == Encryption::StartTls && at.pledge.policy(opener.settings.tls.policy) == TlsPolicy::May;
+        if let Err(error @ OpenError::Handshake { .. }) = &attempt
+            && may
+        {
+            info!("{}: {}: {error}; going on in clear", opener.next_hop, opener.lane);
+            opener.ledger.note_broken_tls(address, Instant::now());
+            attempt = again(Encryption::Clear);
         }
+        attempt.map_err(|error| (error, Some(address)))
     }
 
     /// The server has agreed to STARTTLS.
