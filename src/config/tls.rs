@@ -1,4 +1,5 @@
-//! How connections to a next hop are encrypted (RFC 3207, RFC 7672, RFC 8314), as values. What they lead to is decided in `conn`.
+//! How connections to a next hop are encrypted (RFC 3207, RFC 7672, RFC 8314), as values. What they lead to is decided
+//! in `conn`.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -23,14 +24,8 @@ pub enum TlsPolicy {
 }
 
 impl TlsPolicy {
-    const ALL: [TlsPolicy; 6] = [
-        TlsPolicy::None,
-        TlsPolicy::May,
-        TlsPolicy::Require,
-        TlsPolicy::Verify,
-        TlsPolicy::Dane,
-        TlsPolicy::DaneOnly,
-    ];
+    const ALL: [TlsPolicy; 6] =
+        [TlsPolicy::None, TlsPolicy::May, TlsPolicy::Require, TlsPolicy::Verify, TlsPolicy::Dane, TlsPolicy::DaneOnly];
 
     /// The name in configuration.
     pub const fn name(self) -> &'static str {
@@ -89,7 +84,8 @@ impl FromStr for TlsVersion {
 /// Who does the cryptography.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TlsLibrary {
-    /// The system's OpenSSL with all that it can do: sessions that are resumed, TLSA records, a look at what was agreed on.
+    /// The system's OpenSSL with all that it can do: sessions that are resumed, TLSA records, a look at what was agreed
+    /// on.
     Openssl,
     /// What the system has of its own, for a handshake and no more.
     Native,

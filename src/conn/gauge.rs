@@ -1,7 +1,7 @@
 //! What a connection shows of itself to whoever looks, at any time and from any thread, without stopping it.
 //!
-//! Relaxed atomics: each figure is right by itself, and together they are no snapshot. What does not fit into one is behind a lock that
-//! is taken once for a connection and once for a look.
+//! Relaxed atomics: each figure is right by itself, and together they are no snapshot. What does not fit into one is
+//! behind a lock that is taken once for a connection and once for a look.
 
 use crate::config::Level;
 use crate::net::tls::Agreed;

@@ -95,8 +95,8 @@ pub struct Manners {
     pub dscp: Option<u8>,
     /// TCP congestion control; `None` leaves it to the system.
     pub congestion: Option<String>,
-    /// It may have to hold its content back for smaller messages ([`super::yielding`]); so the kernel is to keep few octets that are not on
-    /// the wire yet, and a pause takes effect at once.
+    /// It may have to hold its content back for smaller messages ([`super::yielding`]); so the kernel is to keep few
+    /// octets that are not on the wire yet, and a pause takes effect at once.
     pub yields: bool,
 }
 
@@ -186,8 +186,8 @@ impl Opener {
         Ok(Opened { at: Arc::clone(at), duplex, session, address: dialled.address, server, encryption })
     }
 
-    /// Tries servers in turn until one gives a session: `open` is called with a server and the addresses not to be tried
-    /// again, and says with an error which address it reached, if any. An error is what to tell of the site.
+    /// Tries servers in turn until one gives a session: `open` is called with a server and the addresses not to be
+    /// tried again, and says with an error which address it reached, if any. An error is what to tell of the site.
     pub fn in_turn<C>(
         servers: impl Iterator<Item = Result<Server, OpenError>>,
         mut open: impl FnMut(&Arc<Server>, &[SocketAddr]) -> Result<C, (OpenError, Option<SocketAddr>)>,
@@ -235,8 +235,8 @@ impl Opener {
     }
 }
 
-/// Of two reasons the one that tells more: what a server said before why there was none, and that before what DNS denies.
-/// Of two alike the later.
+/// Of two reasons the one that tells more: what a server said before why there was none, and that before what DNS
+/// denies. Of two alike the later.
 fn keep_better(kept: &mut Option<OpenError>, error: OpenError) {
     let weight = |error: &OpenError| match error {
         OpenError::Route(error) if error.status().class == 5 => 0,
@@ -311,7 +311,13 @@ mod tests {
     }
 
     fn server_at(name: &str, addresses: &[SocketAddr]) -> Server {
-        Server { name: name.into(), addresses: addresses.to_vec(), exchanger: None, pledge: Pledge::None, is_last: true }
+        Server {
+            name: name.into(),
+            addresses: addresses.to_vec(),
+            exchanger: None,
+            pledge: Pledge::None,
+            is_last: true,
+        }
     }
 
     fn no_domain() -> OpenError {

@@ -1,4 +1,5 @@
-//! What DNSSEC says of a server's TLS before there is a connection to it (RFC 7672), under `tls = "dane"` and `"dane-only"`.
+//! What DNSSEC says of a server's TLS before there is a connection to it (RFC 7672), under `tls = "dane"` and
+//! `"dane-only"`.
 //!
 //! Promises, where the policy is one of these:
 //!
@@ -6,10 +7,11 @@
 //! |-------------------------------------------------------|---------------------------|------------------------------|
 //! | not proved by DNSSEC, or proved that there are none   | as `may`                  | next server; deferred 4.7.5  |
 //! | proved, none of them usable (RFC 7672 section 2.2)    | as `require`              | the same                     |
-//! | proved, and usable                                    | only to whom they vouch for | only to whom they vouch for |
+//! | proved, and usable                                    | only to whom they name    | only to whom they name       |
 //! | it cannot be learnt now                               | next server; deferred 4.7.5 | the same                   |
 //!
-//! A failure to ask is never "there are none": who could make it so could read the mail. Under other policies nobody is asked.
+//! A failure to ask is never "there are none": who could make it so could read the mail. Under other policies nobody is
+//! asked.
 
 use super::open::OpenError;
 use crate::config::TlsPolicy;
@@ -79,7 +81,8 @@ impl Asked<'_> {
     }
 }
 
-/// The records that are proved, and whose they are: first those of the name that it is an alias of (RFC 7672 section 2.2.2).
+/// The records that are proved, and whose they are: first those of the name that it is an alias of (RFC 7672 section
+/// 2.2.2).
 fn records(
     exchanger: &Exchanger,
     ask: impl Fn(&Name) -> Result<Answer, SoftFailure>,

@@ -12,7 +12,8 @@
 //! | the certificate is not valid                | goes on, encrypted          | `verify`: the same          |
 //! | octets in clear behind the 220 to STARTTLS  | next address; deferred 4.7.5 | next address; deferred 4.7.5 |
 //!
-//! Nothing else decides over mail in clear. TLS from the first octet has no clear text to go on in: `may` is then as `require`.
+//! Nothing else decides over mail in clear. TLS from the first octet has no clear text to go on in: `may` is then as
+//! `require`.
 
 use super::drive::Connection;
 use super::line::Line;
@@ -126,7 +127,8 @@ pub(super) struct Who<'a> {
 }
 
 impl<T: super::Token> Connection<T> {
-    /// A session over the socket; where TLS is wanted and fails, and clear text is allowed, over a further one in clear.
+    /// A session over the socket; where TLS is wanted and fails, and clear text is allowed, over a further one in
+    /// clear.
     pub(super) fn establish(
         opener: &Opener,
         connectors: &Connectors,

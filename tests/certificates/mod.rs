@@ -1,4 +1,5 @@
-//! Certificates for tests, made by openssl(1) when they are first asked for. They vanish with the process, or at the latest with /tmp.
+//! Certificates for tests, made by openssl(1) when they are first asked for. They vanish with the process, or at the
+//! latest with /tmp.
 //!
 //! | file        | whose                                                          |
 //! |-------------|----------------------------------------------------------------|
@@ -31,7 +32,10 @@ impl Certificates {
             let at = directory.path();
             let curve = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
             openssl(at, "req -x509 -newkey rsa:2048 -nodes -days 1 -keyout ca.key -out ca.pem -subj /CN=authority");
-            openssl(at, "req -x509 -newkey rsa:2048 -nodes -days 1 -keyout stranger.key -out stranger.pem -subj /CN=mx.test");
+            openssl(
+                at,
+                "req -x509 -newkey rsa:2048 -nodes -days 1 -keyout stranger.key -out stranger.pem -subj /CN=mx.test",
+            );
             openssl(at, &format!("req -x509 {curve} -days 1 -keyout curve.key -out curve.pem -subj /CN=mx.test"));
             issue(at, "mx", "-newkey rsa:2048 -nodes", "subjectAltName=DNS:mx.test", "ca", 1);
             issue(at, "other", curve, "subjectAltName=DNS:other.test", "ca", 1);

@@ -1,7 +1,8 @@
-//! Sessions of OpenSSL, for which the crate `openssl` has no safe form: one may be resumed only with the context that it came from.
+//! Sessions of OpenSSL, for which the crate `openssl` has no safe form: one may be resumed only with the context that
+//! it came from.
 //!
-//! Here each context that remembers has a number, each session carries that of its own, and another one refuses it. It decides nothing:
-//! what is kept, how long and for whom is the callers'.
+//! Here each context that remembers has a number, each session carries that of its own, and another one refuses it. It
+//! decides nothing: what is kept, how long and for whom is the callers'.
 
 use openssl::error::ErrorStack;
 use openssl::ex_data::Index;
@@ -24,13 +25,15 @@ impl fmt::Debug for Session {
 }
 
 impl Session {
-    /// Offers it to the server in the handshake that `ssl` is to make. `false` where it cannot be: another context's is not.
+    /// Offers it to the server in the handshake that `ssl` is to make. `false` where it cannot be: another context's is
+    /// not.
     pub fn offer(&self, ssl: &mut SslRef) -> bool {
         if number(ssl) != Some(self.context) {
             return false;
         }
-        // SAFETY: the session is associated with the context of `ssl`. It was told by the callback of the context with this number
-        // (`remember`, the only maker of a `Session`), numbers are never given twice, and nobody but `remember` sets them.
+        // SAFETY: the session is associated with the context of `ssl`. It was told by the callback of the context with
+        // this number (`remember`, the only maker of a `Session`), numbers are never given twice, and nobody but
+        // `remember` sets them.
         unsafe { ssl.set_session(&self.session) }.is_ok()
     }
 }

@@ -1,14 +1,16 @@
 //! The socket as an implementation of TLS sees it, whichever it is.
 //!
-//! A read never blocks, and a write that does not go on is "would block", whether the peer must be read first or a deadline has
-//! passed: OpenSSL then keeps the record that it has encrypted, and the connection stays usable. It decides nothing.
+//! A read never blocks, and a write that does not go on is "would block", whether the peer must be read first or a
+//! deadline has passed: OpenSSL then keeps the record that it has encrypted, and the connection stays usable. It
+//! decides nothing.
 
 use super::{Handshake, TlsError};
 use crate::net::Duplex;
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
-/// Octets of one record at the most (RFC 8446 section 5.1). No more is given to TLS at a time, so what it may keep is known.
+/// Octets of one record at the most (RFC 8446 section 5.1). No more is given to TLS at a time, so what it may keep is
+/// known.
 const RECORD: usize = 16 * 1024;
 /// A handshake that waits looks this often whether it is given up.
 const SLICE: Duration = Duration::from_millis(250);
@@ -59,7 +61,8 @@ impl Write for Below {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.reads = false;
         if self.peeks {
-            // TLS has something of its own to say, such as new keys; a peer that takes nothing must not hold us up by it.
+            // TLS has something of its own to say, such as new keys; a peer that takes nothing must not hold us up by
+            // it.
             self.duplex.set_deadline(Some(Instant::now()));
         }
         self.duplex.write(bytes).map_err(|error| match error.kind() {

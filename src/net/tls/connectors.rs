@@ -1,7 +1,8 @@
-//! The connectors in use, each made once: one costs tens of milliseconds, for the authorities that a system trusts are many.
+//! The connectors in use, each made once: one costs tens of milliseconds, for the authorities that a system trusts are
+//! many.
 //!
-//! Settings whose files have changed since get a new one, so that a renewed certificate needs no restart. Which implementation it is,
-//! the settings say.
+//! Settings whose files have changed since get a new one, so that a renewed certificate needs no restart. Which
+//! implementation it is, the settings say.
 
 #[cfg(all(unix, not(target_vendor = "apple")))]
 use super::libssl::{Kept, OpensslConnector};

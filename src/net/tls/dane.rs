@@ -1,9 +1,9 @@
 //! TLSA records that a server can be held to (RFC 6698, RFC 7671, RFC 7672), before there is a connection.
 //!
-//! Promises: of what DNS says only records are left that mail can use: usage 2 (DANE-TA) and 3 (DANE-EE), selectors and digests that are
-//! known, data as long as it must be (RFC 7672 section 3.1); and of digests of one thing only the strongest kind
-//! (RFC 7671 section 9). How many there are is bounded. It asks nobody, and does not know whether DNSSEC has proved them: that is
-//! the caller's to know.
+//! Promises: of what DNS says only records are left that mail can use: usage 2 (DANE-TA) and 3 (DANE-EE), selectors and
+//! digests that are known, data as long as it must be (RFC 7672 section 3.1); and of digests of one thing only the
+//! strongest kind (RFC 7671 section 9). How many there are is bounded. It asks nobody, and does not know whether DNSSEC
+//! has proved them: that is the caller's to know.
 
 use crate::net::dns::Tlsa;
 
@@ -30,8 +30,8 @@ pub struct Dane {
 }
 
 impl Dane {
-    /// The usable ones of these records; `None` when there are none. `names`: whose certificate an authority's has to vouch for
-    /// (RFC 7672 section 3.2.2).
+    /// The usable ones of these records; `None` when there are none. `names`: whose certificate an authority's has to
+    /// vouch for (RFC 7672 section 3.2.2).
     pub fn new(records: &[Tlsa], names: Vec<String>) -> Option<Dane> {
         let mut records: Vec<Tlsa> = records.iter().filter(|one| is_usable(one)).take(RECORDS).cloned().collect();
         let strong: Vec<(u8, u8)> = records.iter().filter(|one| one.matching == SHA512).map(of).collect();
@@ -67,7 +67,8 @@ fn is_usable(record: &Tlsa) -> bool {
         }
 }
 
-/// Whether a certificate is one element of DER from its first octet to its last, and has a key; or a key is such an element.
+/// Whether a certificate is one element of DER from its first octet to its last, and has a key; or a key is such an
+/// element.
 fn has_its_shape(record: &Tlsa) -> bool {
     let is_one = Element::of(&record.data).is_some_and(|element| element.tag == SEQUENCE && element.rest.is_empty());
     is_one && (record.selector == PUBLIC_KEY || public_key(&record.data).is_some())

@@ -1,8 +1,9 @@
 //! TLS by the crate openssl: the system's OpenSSL with all that it can do.
 //!
-//! Beyond [`super::native`] it resumes sessions, verifies by TLSA records, and tells what was agreed on. TLSA records are looked at behind
-//! the handshake and anew for each connection, resumed or not; until then nothing is read or written. A handshake that fails with a
-//! session offered forgets all sessions with that server and says [`TlsError::Session`], so that it can be made again without.
+//! Beyond [`super::native`] it resumes sessions, verifies by TLSA records, and tells what was agreed on. TLSA records
+//! are looked at behind the handshake and anew for each connection, resumed or not; until then nothing is read or
+//! written. A handshake that fails with a session offered forgets all sessions with that server and says
+//! [`TlsError::Session`], so that it can be made again without.
 
 use super::below::{self, Above, Below};
 use super::sessions::{Peer, Sessions};
@@ -106,7 +107,9 @@ impl OpensslConnector {
         let level = ssl.security_level();
         let found = match ssl.peer_cert_chain() {
             Some(chain) => vouched(dane, &server, chain, level),
-            None => nothing().map_err(|error| error.to_string()).and_then(|chain| vouched(dane, &server, &chain, level)),
+            None => {
+                nothing().map_err(|error| error.to_string()).and_then(|chain| vouched(dane, &server, &chain, level))
+            }
         };
         found.map(Vouched::Dane).map_err(|why| self.failed(how, &why))
     }
@@ -250,9 +253,9 @@ fn identity(builder: &mut SslConnectorBuilder, certificate: &Path, key: &Path) -
     let wrong = |error: ErrorStack| unusable(certificate, &error);
     let (chain, pem) = (files::read(certificate)?, files::key(key)?);
     let mut chain = X509::stack_from_pem(&chain).map_err(wrong)?.into_iter();
-    let own = chain.next().ok_or_else(|| {
-        TlsError::Settings(format!("{}: no certificate in PEM is in it", certificate.display()))
-    })?;
+    let own = chain
+        .next()
+        .ok_or_else(|| TlsError::Settings(format!("{}: no certificate in PEM is in it", certificate.display())))?;
     builder.set_certificate(&own).map_err(wrong)?;
     for one in chain {
         builder.add_extra_chain_cert(one).map_err(wrong)?;

@@ -1,14 +1,14 @@
 //! TLS over a [`Duplex`] (RFC 8446, RFC 5246), for a caller who never blocks in it.
 //!
-//! A [`Stream`] is a connection in clear or encrypted, with the same few calls for both: write what fits, read what is there,
-//! wait. TLS sits above the `Duplex`, so a write that waits goes on receiving, encrypted or not, and cannot stand still
-//! with both directions full. [`Secured`] is what an implementation must be able to do; there are `libssl`, which does all, and
-//! `native`, which can be had everywhere. [`Connectors`] keeps what is costly to make, one for each kind of settings. [`Dane`] is what
-//! DNSSEC says of a server's certificate.
+//! A [`Stream`] is a connection in clear or encrypted, with the same few calls for both: write what fits, read what is
+//! there, wait. TLS sits above the `Duplex`, so a write that waits goes on receiving, encrypted or not, and cannot
+//! stand still with both directions full. [`Secured`] is what an implementation must be able to do; there are `libssl`,
+//! which does all, and `native`, which can be had everywhere. [`Connectors`] keeps what is costly to make, one for each
+//! kind of settings. [`Dane`] is what DNSSEC says of a server's certificate.
 //!
-//! Promises: a handshake ends at its deadline or when it is given up; nothing is read ahead of it, so that octets which came in
-//! clear cannot count as encrypted; a close_notify is sent only where [`Stream::farewell`] is called, never on a drop.
-//! It decides nothing about whom to trust: that is in the settings, and what a failure means is the caller's.
+//! Promises: a handshake ends at its deadline or when it is given up; nothing is read ahead of it, so that octets which
+//! came in clear cannot count as encrypted; a close_notify is sent only where [`Stream::farewell`] is called, never on
+//! a drop. It decides nothing about whom to trust: that is in the settings, and what a failure means is the caller's.
 
 mod agreed;
 mod below;
@@ -46,8 +46,9 @@ pub trait Secured: fmt::Debug + Send {
     /// As [`Duplex::try_read`].
     fn try_read(&mut self, into: &mut [u8]) -> io::Result<Option<usize>>;
 
-    /// As [`std::io::Write::write`] of a `Duplex`. After `WouldBlock` or `TimedOut` the same octets are to be given again, at least the first
-    /// [`Secured::held`] of them: these are encrypted, and perhaps partly sent. The peer can do nothing with a part.
+    /// As [`std::io::Write::write`] of a `Duplex`. After `WouldBlock` or `TimedOut` the same octets are to be given
+    /// again, at least the first [`Secured::held`] of them: these are encrypted, and perhaps partly sent. The peer can
+    /// do nothing with a part.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
 
     /// Octets that the next write must have at least.

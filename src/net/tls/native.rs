@@ -1,6 +1,7 @@
 //! TLS by the crate native-tls: what the system has of its own, which is OpenSSL on most.
 //!
-//! It makes a handshake and no more: sessions are not resumed, TLSA records cannot be verified, and nobody tells what was agreed on.
+//! It makes a handshake and no more: sessions are not resumed, TLSA records cannot be verified, and nobody tells what
+//! was agreed on.
 
 use super::below::{self, Above, Below};
 use super::{Agreed, Connector, Handshake, Secured, TlsError, Vouched, files};
@@ -29,7 +30,8 @@ impl NativeConnector {
         builder.danger_accept_invalid_certs(!verifies).danger_accept_invalid_hostnames(!verifies);
         builder.disable_built_in_roots(!verifies || settings.ca_file.is_some());
         if let Some(path) = settings.ca_file.as_ref().filter(|_| verifies) {
-            let authorities = Certificate::stack_from_pem(&files::read(path)?).map_err(|error| unusable(path, &error))?;
+            let authorities =
+                Certificate::stack_from_pem(&files::read(path)?).map_err(|error| unusable(path, &error))?;
             if authorities.is_empty() {
                 return Err(TlsError::Settings(format!("{}: no certificate in PEM is in it", path.display())));
             }

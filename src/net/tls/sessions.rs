@@ -1,9 +1,9 @@
 //! Sessions of TLS that may be resumed, by whom they were made with (RFC 8446 section 2.2, RFC 5077).
 //!
-//! Promises: bounded, in memory only; a session is given out for the same connector, address, port and name alone that it came from, so never
-//! across settings; each is given out once, the newest first (RFC 8446 appendix C.4 wants that, and an older version's may be put
-//! back); none is older than an hour, so that what a certificate was trusted for is looked at again in time. The clock is the
-//! caller's.
+//! Promises: bounded, in memory only; a session is given out for the same connector, address, port and name alone that
+//! it came from, so never across settings; each is given out once, the newest first (RFC 8446 appendix C.4 wants that,
+//! and an older version's may be put back); none is older than an hour, so that what a certificate was trusted for is
+//! looked at again in time. The clock is the caller's.
 
 use crate::sync::Mutex;
 use std::collections::VecDeque;

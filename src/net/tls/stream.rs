@@ -50,8 +50,8 @@ impl Stream {
         self.duplex_mut().set_deadline(deadline);
     }
 
-    /// Writes some of `bytes`, at most `most` of them. Of octets that were given before and are encrypted already more are
-    /// written than that, if need be.
+    /// Writes some of `bytes`, at most `most` of them. Of octets that were given before and are encrypted already more
+    /// are written than that, if need be.
     pub fn write(&mut self, bytes: &[u8], most: usize) -> io::Result<usize> {
         match self {
             Stream::Clear(duplex) => duplex.write(&bytes[..bytes.len().min(most)]),

@@ -334,8 +334,8 @@ fn tlsa_records_decide_whatever_the_certificate_says() {
         let found = stream.as_ref().ok().map(|stream| stream.agreed().expect("encrypted").vouched);
         assert_eq!(found, vouched, "{usage} {of} {server}: {stream:?}");
         drop(stream);
-        let heard = peer.join().expect("ends").expect("the server made its handshake");
-        assert!(!matches!(heard, Ok(octets) if octets > 0), "something was said");
+        let heard = peer.join().expect("ends");
+        assert!(!matches!(heard, Some(Ok(octets)) if octets > 0), "something was said");
     }
     let native = Connectors::default().get(&settings(TlsPolicy::Require, TlsLibrary::Native)).expect("a connector");
     let dane = dane(3, "mx");

@@ -1,8 +1,9 @@
 //! Whether a chain of certificates is one that TLSA records vouch for (RFC 7671 section 5, RFC 7672 section 3).
 //!
-//! Promises: by usage 3 the server's own certificate must match, and then neither its names nor its dates matter; by usage 2 a
-//! certificate above it must match, up to which the chain must hold, with dates, and the server's certificate must have one of
-//! the names. One record is enough. Everything in a chain is the peer's word: what does not fit is no match, and no more.
+//! Promises: by usage 3 the server's own certificate must match, and then neither its names nor its dates matter; by
+//! usage 2 a certificate above it must match, up to which the chain must hold, with dates, and the server's certificate
+//! must have one of the names. One record is enough. Everything in a chain is the peer's word: what does not fit is no
+//! match, and no more.
 
 use super::dane::{ANCHOR, Dane, SERVER, SHA256, SHA512, is_certificate, selected};
 use crate::net::dns::Tlsa;
@@ -13,8 +14,8 @@ use openssl::x509::store::{X509Store, X509StoreBuilder};
 use openssl::x509::verify::{X509CheckFlags, X509VerifyFlags, X509VerifyParam};
 use openssl::x509::{X509, X509PurposeId, X509Ref, X509StoreContext};
 
-/// The usage of the record that vouches for this server, or why none does. `chain` is what the server sent. `level`: how
-/// strong keys above the server's own must be (OpenSSL's security level).
+/// The usage of the record that vouches for this server, or why none does. `chain` is what the server sent. `level`:
+/// how strong keys above the server's own must be (OpenSSL's security level).
 pub(super) fn vouched(dane: &Dane, server: &X509Ref, chain: &StackRef<X509>, level: u32) -> Result<u8, String> {
     if dane.of_usage(SERVER).any(|record| is_match(record, server)) {
         return Ok(SERVER);
