@@ -26,7 +26,7 @@ pub struct Gauge {
 }
 
 /// A [`Gauge`] at one moment.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Reading {
     /// The level at which the next transaction would be sent; `None` without a connection.
     pub level: Option<Level>,
@@ -82,6 +82,11 @@ impl Gauge {
         self.in_doubt.fetch_add(in_doubt, Ordering::Relaxed);
     }
 
+    /// How the connection is encrypted; `None` without one, or in clear.
+    pub fn tls(&self) -> Option<Agreed> {
+        *self.tls.lock()
+    }
+
     /// What it shows.
     pub fn read(&self) -> Reading {
         let get = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
@@ -93,7 +98,7 @@ impl Gauge {
             yielding: self.yielding.load(Ordering::Relaxed),
             done: (get(&self.messages_done), get(&self.octets_done)),
             in_doubt: get(&self.in_doubt),
-            tls: self.tls.lock().clone(),
+            tls: self.tls(),
         }
     }
 }

@@ -14,7 +14,7 @@ pub enum Vouched {
 }
 
 /// See the [module](self).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Agreed {
     /// As OpenSSL writes it: `TLSv1.3`.
     pub version: Option<&'static str>,
