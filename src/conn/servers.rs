@@ -68,7 +68,8 @@ impl<'a> Servers<'a> {
             }
             Destination::Host { name, port } => {
                 let addresses = look_up(&Target { host: name, port: *port })?;
-                Ok(vec![Server { name: name.clone(), addresses, exchanger: None, is_last: true }])
+                let name = name.clone();
+                Ok(vec![Server { name, addresses, exchanger: None, pledge: Pledge::None, is_last: true }])
             }
             Destination::Socket(_) => Err(OpenError::Broken {
                 server: destination.to_string(),

@@ -101,7 +101,7 @@ impl Element<'_> {
     fn of(octets: &[u8]) -> Option<Element<'_>> {
         let (&tag, &first) = (octets.first()?, octets.get(1)?);
         let more = match first {
-            0..0x80 => 0,
+            0..=0x7f => 0,
             0x81..=0x84 => usize::from(first - 0x80),
             _ => return None,
         };
