@@ -82,21 +82,23 @@ impl Opener {
         &self,
         connectors: &Connectors,
         line: Line,
-        who: &Who<'_>,
+        at: &Server,
+        address: SocketAddr,
+        server: &str,
         must_end_by: EndsBy<'_>,
     ) -> Result<Line, OpenError> {
         let tls = &self.settings.tls;
         let is_given_up = || must_end_by().is_some_and(|end| Instant::now() >= end);
-        let (name, dane) = match &who.at.pledge {
+        let (name, dane) = match &at.pledge {
             Pledge::Certificate { dane, name } => (name.as_str(), Some(dane)),
-            _ => (tls.name.as_deref().unwrap_or(&who.at.name), None),
+            _ => (tls.name.as_deref().unwrap_or(&at.name), None),
         };
         let until = after(self.settings.timeouts.greeting);
-        let how = Handshake { name, server: who.address, dane, until, is_given_up: &is_given_up };
+        let how = Handshake { name, server: address, dane, until, is_given_up: &is_given_up };
         let secured = connectors.get(tls).and_then(|connector| line.secured(&*connector, &how));
-        let line = secured.map_err(|error| self.unsecured(error, who.server))?;
+        let line = secured.map_err(|error| self.unsecured(error, server))?;
         if let Some(agreed) = line.agreed() {
-            info!("{}: {}: {}: encrypted: {agreed}", self.next_hop, self.lane, who.server);
+            info!("{}: {}: {server}: encrypted: {agreed}", self.next_hop, self.lane);
         }
         Ok(line)
     }
@@ -114,16 +116,6 @@ impl Opener {
             _ => OpenError::Handshake { server, policy, text: error.to_string(), resumed },
         }
     }
-}
-
-/// The server of a handshake.
-pub(super) struct Who<'a> {
-    /// It, and what DNSSEC says of it.
-    pub at: &'a Server,
-    /// Which of its addresses it is.
-    pub address: SocketAddr,
-    /// `host[address]:port`
-    pub server: &'a str,
 }
 
 impl<T: super::Token> Connection<T> {
