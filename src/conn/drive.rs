@@ -21,7 +21,7 @@ use super::secure::{Encryption, EndsBy};
 use super::servers::Server;
 use super::yielding::{Grant, Yielding};
 use crate::config::Level;
-use crate::net::tls::{Agreed, Connectors};
+use crate::net::tls::Connectors;
 use crate::smtp::{CloseReason, End, Event, Extensions, Fact, Session, TransactionId, Want, command};
 use log::warn;
 use std::net::SocketAddr;
@@ -108,11 +108,6 @@ impl<T: Token> Connection<T> {
         self.address
     }
 
-    /// How it is encrypted, if it is.
-    pub fn agreed(&self) -> Option<Agreed> {
-        self.line.agreed()
-    }
-
     /// What the server offers.
     pub fn offered(&self) -> &Extensions {
         self.session.offered()
@@ -153,7 +148,9 @@ impl<T: Token> Connection<T> {
                 Want::Idle | Want::Content { .. } | Want::Closed => return Err(self.not_opened()),
             }
             // What the server says in one breath with its reply to EHLO may have ended the session: then there was none.
-            if matches!(self.session.closed(), Some(CloseReason::ByServer(_) | CloseReason::Protocol(_))) {
+            if let Some(CloseReason::ByServer(_) | CloseReason::Protocol(_) | CloseReason::Injected(_)) =
+                self.session.closed()
+            {
                 return Err(self.not_opened());
             }
             if let Some(Event::Ready) = self.session.next_event() {
@@ -175,6 +172,7 @@ impl<T: Token> Connection<T> {
             Some(CloseReason::NotSecure(text)) => {
                 OpenError::NotSecure { server, policy: self.opener.settings.tls.policy, text: text.clone() }
             }
+            Some(CloseReason::Injected(why)) => OpenError::Injected { server, text: (*why).to_owned() },
             Some(reason) => OpenError::Broken { server, text: reason.to_string() },
             None => OpenError::Broken { server, text: "the session is not ready".into() },
         }

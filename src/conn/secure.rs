@@ -21,7 +21,7 @@ use super::open::{OpenError, Opened, Opener};
 use super::pledge::Pledge;
 use super::servers::Server;
 use crate::config::{TlsPolicy, TlsSettings};
-use crate::net::tls::{Connectors, Handshake, TlsError};
+use crate::net::tls::{Agreed, Connectors, Handshake, TlsError};
 use crate::smtp::StartTls;
 use crate::sync::after;
 use log::{debug, info, warn};
@@ -148,6 +148,11 @@ impl<T: super::Token> Connection<T> {
         attempt.map_err(|error| (error, Some(address)))
     }
 
+    /// How it is encrypted, if it is.
+    pub fn agreed(&self) -> Option<Agreed> {
+        self.line.agreed()
+    }
+
     /// The server has agreed to STARTTLS.
     pub(super) fn starttls(
         mut self,
@@ -155,8 +160,8 @@ impl<T: super::Token> Connection<T> {
         must_end_by: EndsBy<'_>,
     ) -> Result<Connection<T>, OpenError> {
         self.line.listen_in_clear(&mut self.session);
-        if let Some(reason) = self.session.closed() {
-            return Err(OpenError::Injected { server: self.server.clone(), text: reason.to_string() });
+        if self.session.closed().is_some() {
+            return Err(self.not_opened());
         }
         let mut connection = self.secured(connectors, must_end_by)?;
         connection.session.secured();

@@ -171,7 +171,7 @@ fn keep(kept: &Sessions<Session>, ssl: &SslRef, index: Index<Ssl, Origin>, sessi
 fn reason(failed: &MidHandshakeSslStream<Below>) -> String {
     match failed.ssl().verify_result() {
         X509VerifyResult::OK => failed.error().to_string(),
-        wrong => format!("the certificate is not valid: {}", wrong.error_string()),
+        wrong => format!("certificate verify failed: {}", wrong.error_string()),
     }
 }
 
