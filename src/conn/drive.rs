@@ -76,7 +76,7 @@ impl<T: Token> Connection<T> {
 
     /// The same connection, encrypted.
     pub(super) fn secured(self, connectors: &Connectors, must_end_by: EndsBy<'_>) -> Result<Connection<T>, OpenError> {
-        let line = self.opener.secure(connectors, self.line, &self.at, &self.server, must_end_by)?;
+        let line = self.opener.secure(connectors, self.line, &self.at, self.address, &self.server, must_end_by)?;
         Ok(Connection { line, ..self })
     }
 
@@ -106,11 +106,6 @@ impl<T: Token> Connection<T> {
     /// The address connected to.
     pub fn address(&self) -> SocketAddr {
         self.address
-    }
-
-    /// Whether it is encrypted.
-    pub fn is_secured(&self) -> bool {
-        self.line.is_secured()
     }
 
     /// What the server offers.
@@ -153,12 +148,15 @@ impl<T: Token> Connection<T> {
                 Want::Idle | Want::Content { .. } | Want::Closed => return Err(self.not_opened()),
             }
             // What the server says in one breath with its reply to EHLO may have ended the session: then there was none.
-            if matches!(self.session.closed(), Some(CloseReason::ByServer(_) | CloseReason::Protocol(_))) {
+            if let Some(CloseReason::ByServer(_) | CloseReason::Protocol(_) | CloseReason::Injected(_)) =
+                self.session.closed()
+            {
                 return Err(self.not_opened());
             }
             if let Some(Event::Ready) = self.session.next_event() {
                 self.line.round_trip = asked.elapsed();
                 self.key = ServerKey::new(self.address, self.session.greeting());
+                self.opener.gauge.set_tls(self.line.agreed());
                 self.session.remember(self.opener.ledger.recall(&self.key, Instant::now()));
                 return Ok(self);
             }
@@ -174,6 +172,7 @@ impl<T: Token> Connection<T> {
             Some(CloseReason::NotSecure(text)) => {
                 OpenError::NotSecure { server, policy: self.opener.settings.tls.policy, text: text.clone() }
             }
+            Some(CloseReason::Injected(why)) => OpenError::Injected { server, text: (*why).to_owned() },
             Some(reason) => OpenError::Broken { server, text: reason.to_string() },
             None => OpenError::Broken { server, text: "the session is not ready".into() },
         }

@@ -77,6 +77,8 @@ pub enum CloseReason {
     Lost(String),
     /// The server does not speak the protocol. The connection is to be aborted.
     Protocol(String),
+    /// Somebody has put octets in clear behind the 220 to STARTTLS. The connection is to be aborted.
+    Injected(&'static str),
     /// We gave it up inside something that cannot be finished. The connection is to be aborted.
     Abandoned(&'static str),
 }
@@ -84,7 +86,7 @@ pub enum CloseReason {
 impl CloseReason {
     /// Whether the connection must be reset rather than closed: something unfinished is in it.
     pub fn must_abort(&self) -> bool {
-        matches!(self, CloseReason::Protocol(_) | CloseReason::Abandoned(_))
+        matches!(self, CloseReason::Protocol(_) | CloseReason::Injected(_) | CloseReason::Abandoned(_))
     }
 }
 
@@ -96,7 +98,7 @@ impl fmt::Display for CloseReason {
             CloseReason::NotReady(reply) => write!(f, "the server is not ready: {reply}"),
             CloseReason::ByServer(reply) => write!(f, "closed by the server: {reply}"),
             CloseReason::NotSecure(text) | CloseReason::Lost(text) | CloseReason::Protocol(text) => f.write_str(text),
-            CloseReason::Abandoned(why) => f.write_str(why),
+            CloseReason::Injected(why) | CloseReason::Abandoned(why) => f.write_str(why),
         }
     }
 }

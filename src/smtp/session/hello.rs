@@ -97,7 +97,7 @@ impl Session {
     pub(super) fn heard_in_clear(&mut self, octets: &[u8]) {
         if !octets.is_empty() {
             let text = "the server's 220 to STARTTLS had something behind it that was not encrypted";
-            self.fail(CloseReason::Protocol(text.to_owned()));
+            self.fail(CloseReason::Injected(text));
         }
     }
 
