@@ -20,8 +20,6 @@ mod news;
 mod policy;
 mod record;
 mod store;
-#[cfg(test)]
-mod tests;
 mod transport;
 
 pub use fetch::{Errand, FetchError, HTTPS_PORT, fetch};
