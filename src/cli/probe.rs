@@ -77,7 +77,7 @@ fn probe(args: &ProbeArgs) -> Result<(), String> {
         started.elapsed().as_secs_f64(),
         connection.round_trip().as_secs_f64()
     );
-    println!("encrypted   {}", if connection.is_secured() { "yes, with any certificate" } else { "no" });
+    println!("encrypted   {}", connection.agreed().map_or("no".to_owned(), |agreed| format!("yes: {agreed}")));
     println!("offers      {}", offers(connection.offered()));
     let honest = connection.probe();
     let (level, why) = verdict(connection.offered(), honest);

@@ -18,7 +18,7 @@ pub use errors::{ConfigError, ConfigErrors};
 pub use routing::{HostLookup, NameServers, Routing};
 pub use settings::{Config, Level, Limits, Listen, NextHopSettings, Timeouts, Trust};
 pub use sorting::Order;
-pub use tls::{TlsPolicy, TlsSettings, TlsVersion};
+pub use tls::{TlsLibrary, TlsPolicy, TlsSettings, TlsVersion};
 
 /// Where the configuration is when nothing else is said.
 pub const DEFAULT_FILE: &str = "/etc/pipelane/pipelane.toml";

@@ -144,7 +144,8 @@ impl NextHopSettings {
             }
         };
         let counts = [("lanes", self.lanes.len()), ("dscp", self.dscp.len()), ("congestion", self.congestion.len())];
-        counts.into_iter().find(|(_, count)| !fits(*count)).map(|(key, count)| (key, what(count)))
+        let unfit = counts.into_iter().find(|(_, count)| !fits(*count)).map(|(key, count)| (key, what(count)));
+        unfit.or_else(|| self.tls.conflict())
     }
 }
 

@@ -17,11 +17,11 @@ use super::line::Line;
 use super::open::{OpenError, Opened, Opener};
 use super::pace::Pace;
 use super::policy;
-use super::secure::{Encryption, EndsBy};
+use super::secure::{Encryption, EndsBy, Who};
 use super::servers::Server;
 use super::yielding::{Grant, Yielding};
 use crate::config::Level;
-use crate::net::tls::Connectors;
+use crate::net::tls::{Agreed, Connectors};
 use crate::smtp::{CloseReason, End, Event, Extensions, Fact, Session, TransactionId, Want, command};
 use log::warn;
 use std::net::SocketAddr;
@@ -76,7 +76,8 @@ impl<T: Token> Connection<T> {
 
     /// The same connection, encrypted.
     pub(super) fn secured(self, connectors: &Connectors, must_end_by: EndsBy<'_>) -> Result<Connection<T>, OpenError> {
-        let line = self.opener.secure(connectors, self.line, &self.at, &self.server, must_end_by)?;
+        let who = Who { at: &self.at, address: self.address, server: &self.server };
+        let line = self.opener.secure(connectors, self.line, &who, must_end_by)?;
         Ok(Connection { line, ..self })
     }
 
@@ -108,9 +109,9 @@ impl<T: Token> Connection<T> {
         self.address
     }
 
-    /// Whether it is encrypted.
-    pub fn is_secured(&self) -> bool {
-        self.line.is_secured()
+    /// How it is encrypted, if it is.
+    pub fn agreed(&self) -> Option<Agreed> {
+        self.line.agreed()
     }
 
     /// What the server offers.
@@ -159,6 +160,7 @@ impl<T: Token> Connection<T> {
             if let Some(Event::Ready) = self.session.next_event() {
                 self.line.round_trip = asked.elapsed();
                 self.key = ServerKey::new(self.address, self.session.greeting());
+                self.opener.gauge.set_tls(self.line.agreed());
                 self.session.remember(self.opener.ledger.recall(&self.key, Instant::now()));
                 return Ok(self);
             }

@@ -1,9 +1,12 @@
 //! What a connection shows of itself to whoever looks, at any time and from any thread, without stopping it.
 //!
-//! Relaxed atomics: each figure is right by itself, and together they are no snapshot.
+//! Relaxed atomics: each figure is right by itself, and together they are no snapshot. What does not fit into one is
+//! behind a lock that is taken once for a connection and once for a look.
 
 use crate::config::Level;
+use crate::net::tls::Agreed;
 use crate::smtp::Session;
+use crate::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 /// The figures of one lane, kept from one of its connections to the next.
@@ -19,6 +22,7 @@ pub struct Gauge {
     messages_done: AtomicU64,
     octets_done: AtomicU64,
     in_doubt: AtomicU64,
+    tls: Mutex<Option<Agreed>>,
 }
 
 /// A [`Gauge`] at one moment.
@@ -36,6 +40,8 @@ pub struct Reading {
     pub done: (u64, u64),
     /// Recipients in doubt.
     pub in_doubt: u64,
+    /// How the connection is encrypted; `None` without one, or in clear.
+    pub tls: Option<Agreed>,
 }
 
 impl Gauge {
@@ -55,12 +61,18 @@ impl Gauge {
         self.yielding.store(yielding, Ordering::Relaxed);
     }
 
+    /// How the connection is encrypted, if it is.
+    pub(super) fn set_tls(&self, agreed: Option<Agreed>) {
+        *self.tls.lock() = agreed;
+    }
+
     /// There is no connection any more.
     pub fn clear(&self) {
         let figures = [&self.transactions, &self.transactions_limit, &self.octets, &self.octets_limit];
         figures.into_iter().for_each(|figure| figure.store(0, Ordering::Relaxed));
         self.level.store(0, Ordering::Relaxed);
         self.set_yielding(false);
+        self.set_tls(None);
     }
 
     /// A message is done; so many of its recipients are in doubt.
@@ -68,6 +80,11 @@ impl Gauge {
         self.messages_done.fetch_add(1, Ordering::Relaxed);
         self.octets_done.fetch_add(octets, Ordering::Relaxed);
         self.in_doubt.fetch_add(in_doubt, Ordering::Relaxed);
+    }
+
+    /// How the connection is encrypted; `None` without one, or in clear.
+    pub fn tls(&self) -> Option<Agreed> {
+        *self.tls.lock()
     }
 
     /// What it shows.
@@ -81,6 +98,7 @@ impl Gauge {
             yielding: self.yielding.load(Ordering::Relaxed),
             done: (get(&self.messages_done), get(&self.octets_done)),
             in_doubt: get(&self.in_doubt),
+            tls: self.tls(),
         }
     }
 }

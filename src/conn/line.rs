@@ -7,7 +7,7 @@
 
 use super::yielding::Traffic;
 use crate::config::Timeouts;
-use crate::net::tls::{Connector, Handshake, Stream, TlsError};
+use crate::net::tls::{Agreed, Connector, Handshake, Stream, TlsError};
 use crate::net::{Duplex, Path, Wake};
 use crate::smtp::{Session, Stage};
 use crate::sync::{LONGEST, after};
@@ -217,9 +217,9 @@ impl Line {
         Ok(Line { stream, heard: Instant::now(), ..self })
     }
 
-    /// Whether it is encrypted.
-    pub fn is_secured(&self) -> bool {
-        self.stream.is_secured()
+    /// What its handshake came to, if it is.
+    pub fn agreed(&self) -> Option<Agreed> {
+        self.stream.agreed()
     }
 
     /// Takes what came in clear while the session waits for the handshake: the session ends by it. An end of the connection is left

@@ -57,6 +57,26 @@ pub enum OpenError {
         policy: TlsPolicy,
         /// What failed.
         text: String,
+        /// An earlier session was offered; another try has none.
+        resumed: bool,
+    },
+    /// Somebody has put octets behind its consent to STARTTLS (CVE-2011-0411).
+    #[error("{server}: {text}")]
+    Injected {
+        /// Which.
+        server: String,
+        /// What came.
+        text: String,
+    },
+    /// The server must be vouched for by TLSA records, and it is not.
+    #[error("{server}: {text}; the policy for it is tls = \"{policy}\"")]
+    NotVouched {
+        /// Which.
+        server: String,
+        /// What is asked of it.
+        policy: TlsPolicy,
+        /// What is missing.
+        text: String,
     },
     /// The connection ended before it could be used.
     #[error("{server}: {text}")]
@@ -75,8 +95,8 @@ pub struct Manners {
     pub dscp: Option<u8>,
     /// TCP congestion control; `None` leaves it to the system.
     pub congestion: Option<String>,
-    /// It may have to hold its content back for smaller messages ([`super::yielding`]); so the kernel is to keep few octets that are not on
-    /// the wire yet, and a pause takes effect at once.
+    /// It may have to hold its content back for smaller messages ([`super::yielding`]); so the kernel is to keep few
+    /// octets that are not on the wire yet, and a pause takes effect at once.
     pub yields: bool,
 }
 
@@ -117,14 +137,19 @@ impl Opener {
     /// Connects to the server's first address that answers and is not excluded.
     pub(super) fn dial(&self, at: &Arc<Server>, exclude: &[SocketAddr]) -> Result<Opened, OpenError> {
         let dialled = self.connect(at, at.addresses.clone(), exclude)?;
-        let encryption = self.encryption(dialled.address);
+        let encryption = self.encryption(at, dialled.address);
         self.opened(at, dialled, encryption)
     }
 
-    /// Connects to a server once more, for a session in clear.
-    pub(super) fn dial_again(&self, at: &Arc<Server>, address: SocketAddr) -> Result<Opened, OpenError> {
+    /// Connects to a server once more.
+    pub(super) fn dial_again(
+        &self,
+        at: &Arc<Server>,
+        address: SocketAddr,
+        encryption: Encryption,
+    ) -> Result<Opened, OpenError> {
         let dialled = self.connect(at, vec![address], &[])?;
-        self.opened(at, dialled, Encryption::Clear)
+        self.opened(at, dialled, encryption)
     }
 
     fn connect(&self, at: &Server, addresses: Vec<SocketAddr>, exclude: &[SocketAddr]) -> Result<Dialled, OpenError> {
@@ -157,12 +182,12 @@ impl Opener {
         {
             debug!("{server}: cannot limit what the kernel holds back: {error}");
         }
-        let session = Session::new(self.session_options(encryption), Knowledge::default());
+        let session = Session::new(self.session_options(at, encryption), Knowledge::default());
         Ok(Opened { at: Arc::clone(at), duplex, session, address: dialled.address, server, encryption })
     }
 
-    /// Tries servers in turn until one gives a session: `open` is called with a server and the addresses not to be tried
-    /// again, and says with an error which address it reached, if any. An error is what to tell of the site.
+    /// Tries servers in turn until one gives a session: `open` is called with a server and the addresses not to be
+    /// tried again, and says with an error which address it reached, if any. An error is what to tell of the site.
     pub fn in_turn<C>(
         servers: impl Iterator<Item = Result<Server, OpenError>>,
         mut open: impl FnMut(&Arc<Server>, &[SocketAddr]) -> Result<C, (OpenError, Option<SocketAddr>)>,
@@ -196,13 +221,13 @@ impl Opener {
         Err(told(failure))
     }
 
-    fn session_options(&self, encryption: Encryption) -> SessionOptions {
+    fn session_options(&self, at: &Server, encryption: Encryption) -> SessionOptions {
         let settings = &self.settings;
         SessionOptions {
             helo_name: settings.helo_name.clone().unwrap_or_else(crate::net::host_name),
             ignore_extensions: settings.ignore_extensions.clone(),
             max_level: settings.max_level,
-            starttls: encryption.starttls(settings.tls.policy),
+            starttls: encryption.starttls(at.pledge.policy(settings.tls.policy)),
             trust: settings.trust,
             window: WindowBounds { messages: settings.window_messages, bytes: settings.window_bytes },
             messages: settings.messages_per_connection,
@@ -210,8 +235,8 @@ impl Opener {
     }
 }
 
-/// Of two reasons the one that tells more: what a server said before why there was none, and that before what DNS denies.
-/// Of two alike the later.
+/// Of two reasons the one that tells more: what a server said before why there was none, and that before what DNS
+/// denies. Of two alike the later.
 fn keep_better(kept: &mut Option<OpenError>, error: OpenError) {
     let weight = |error: &OpenError| match error {
         OpenError::Route(error) if error.status().class == 5 => 0,
@@ -233,6 +258,7 @@ fn told(failure: Option<OpenError>) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::conn::pledge::Pledge;
     use crate::conn::{Connection, Token};
     use crate::mail::Verdict;
     use crate::net::dns::Name;
@@ -285,7 +311,13 @@ mod tests {
     }
 
     fn server_at(name: &str, addresses: &[SocketAddr]) -> Server {
-        Server { name: name.into(), addresses: addresses.to_vec(), exchanger: None, is_last: true }
+        Server {
+            name: name.into(),
+            addresses: addresses.to_vec(),
+            exchanger: None,
+            pledge: Pledge::None,
+            is_last: true,
+        }
     }
 
     fn no_domain() -> OpenError {

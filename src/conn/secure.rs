@@ -1,20 +1,24 @@
 //! Encryption of a connection: what one attempt does about it, and the handshake between session and socket.
 //!
-//! What each policy comes to (RFC 3207, RFC 7435, RFC 8314):
+//! What each policy comes to (RFC 3207, RFC 7435, RFC 8314). `dane` is one of these by what DNSSEC says of the server
+//! ([`super::pledge`]), or as `verify` with a certificate that must be as DNSSEC says:
 //!
 //! | what happens                                | `may`                       | `require`, `verify`         |
 //! |---------------------------------------------|-----------------------------|-----------------------------|
 //! | STARTTLS not offered, or refused            | goes on in clear            | next address; deferred 4.7.4 |
+//! | the handshake fails with a session offered  | once more, without one      | once more, without one      |
 //! | the handshake fails                         | a new connection, in clear, | next address; deferred 4.7.5 |
 //! |                                             | and so for ten minutes      |                             |
 //! | the certificate is not valid                | goes on, encrypted          | `verify`: the same          |
-//! | octets in clear behind the 220 to STARTTLS  | next address; deferred      | next address; deferred      |
+//! | octets in clear behind the 220 to STARTTLS  | next address; deferred 4.7.5 | next address; deferred 4.7.5 |
 //!
-//! Nothing else decides over mail in clear. TLS from the first octet has no clear text to go on in: `may` is then as `require`.
+//! Nothing else decides over mail in clear. TLS from the first octet has no clear text to go on in: `may` is then as
+//! `require`.
 
 use super::drive::Connection;
 use super::line::Line;
 use super::open::{OpenError, Opened, Opener};
+use super::pledge::Pledge;
 use super::servers::Server;
 use crate::config::{TlsPolicy, TlsSettings};
 use crate::net::tls::{Connectors, Handshake, TlsError};
@@ -46,12 +50,12 @@ impl Encryption {
         }
     }
 
-    /// What the session is to say.
+    /// What the session is to say. `policy` is what it comes to with this server.
     pub fn starttls(self, policy: TlsPolicy) -> StartTls {
         match (self, policy) {
             (Encryption::Clear | Encryption::Wrapped, _) | (_, TlsPolicy::None) => StartTls::Never,
             (_, TlsPolicy::May) => StartTls::IfOffered,
-            (_, TlsPolicy::Require | TlsPolicy::Verify) => StartTls::Needed,
+            _ => StartTls::Needed,
         }
     }
 }
@@ -61,10 +65,10 @@ pub(super) type EndsBy<'a> = &'a dyn Fn() -> Option<Instant>;
 
 impl Opener {
     /// The first attempt with this server. Where a handshake has just failed and clear text is allowed, none is tried.
-    pub(super) fn encryption(&self, address: SocketAddr) -> Encryption {
+    pub(super) fn encryption(&self, at: &Server, address: SocketAddr) -> Encryption {
         match Encryption::of(&self.settings.tls) {
             Encryption::StartTls
-                if self.settings.tls.policy == TlsPolicy::May
+                if at.pledge.policy(self.settings.tls.policy) == TlsPolicy::May
                     && self.ledger.has_broken_tls(address, Instant::now()) =>
             {
                 Encryption::Clear
@@ -78,53 +82,78 @@ impl Opener {
         &self,
         connectors: &Connectors,
         line: Line,
-        at: &Server,
-        server: &str,
+        who: &Who<'_>,
         must_end_by: EndsBy<'_>,
     ) -> Result<Line, OpenError> {
         let tls = &self.settings.tls;
         let is_given_up = || must_end_by().is_some_and(|end| Instant::now() >= end);
-        let how = Handshake {
-            name: tls.name.as_deref().unwrap_or(&at.name),
-            until: after(self.settings.timeouts.greeting),
-            is_given_up: &is_given_up,
+        let (name, dane) = match &who.at.pledge {
+            Pledge::Certificate { dane, name } => (name.as_str(), Some(dane)),
+            _ => (tls.name.as_deref().unwrap_or(&who.at.name), None),
         };
+        let until = after(self.settings.timeouts.greeting);
+        let how = Handshake { name, server: who.address, dane, until, is_given_up: &is_given_up };
         let secured = connectors.get(tls).and_then(|connector| line.secured(&*connector, &how));
-        let line = secured.map_err(|error| match error {
+        let line = secured.map_err(|error| self.unsecured(error, who.server))?;
+        if let Some(agreed) = line.agreed() {
+            info!("{}: {}: {}: encrypted: {agreed}", self.next_hop, self.lane, who.server);
+        }
+        Ok(line)
+    }
+
+    fn unsecured(&self, error: TlsError, server: &str) -> OpenError {
+        let (server, policy) = (server.to_owned(), self.settings.tls.policy);
+        let resumed = matches!(error, TlsError::Session(_));
+        match error {
             TlsError::Settings(text) => {
                 // The administrator's to mend, and under `may` nothing else would tell of it.
                 warn!("{}: {text}", self.next_hop);
-                OpenError::Handshake { server: server.to_owned(), policy: tls.policy, text }
+                OpenError::Handshake { server, policy, text, resumed }
             }
-            TlsError::GivenUp => OpenError::Broken { server: server.to_owned(), text: error.to_string() },
-            _ => OpenError::Handshake { server: server.to_owned(), policy: tls.policy, text: error.to_string() },
-        })?;
-        debug!("{}: {}: {server}: encrypted", self.next_hop, self.lane);
-        Ok(line)
+            TlsError::GivenUp => OpenError::Broken { server, text: error.to_string() },
+            _ => OpenError::Handshake { server, policy, text: error.to_string(), resumed },
+        }
     }
 }
 
+/// The server of a handshake.
+pub(super) struct Who<'a> {
+    /// It, and what DNSSEC says of it.
+    pub at: &'a Server,
+    /// Which of its addresses it is.
+    pub address: SocketAddr,
+    /// `host[address]:port`
+    pub server: &'a str,
+}
+
 impl<T: super::Token> Connection<T> {
-    /// A session over the socket; where TLS is wanted and fails, and clear text is allowed, over a further one in clear.
+    /// A session over the socket; where TLS is wanted and fails, and clear text is allowed, over a further one in
+    /// clear.
     pub(super) fn establish(
         opener: &Opener,
         connectors: &Connectors,
         opened: Opened,
         must_end_by: EndsBy<'_>,
     ) -> Result<Connection<T>, (OpenError, Option<SocketAddr>)> {
-        let (at, address) = (Arc::clone(&opened.at), opened.address);
-        let in_clear = opened.encryption == Encryption::StartTls && opener.settings.tls.policy == TlsPolicy::May;
-        let error = match Connection::over(opener, connectors, opened, must_end_by) {
-            Ok(connection) => return Ok(connection),
-            Err(error) => error,
+        let (at, address, encryption) = (Arc::clone(&opened.at), opened.address, opened.encryption);
+        let again = |encryption| {
+            let opened = opener.dial_again(&at, address, encryption)?;
+            Connection::over(opener, connectors, opened, must_end_by)
         };
-        if !(in_clear && matches!(error, OpenError::Handshake { .. })) {
-            return Err((error, Some(address)));
+        let mut attempt = Connection::over(opener, connectors, opened, must_end_by);
+        if let Err(error @ OpenError::Handshake { resumed: true, .. }) = &attempt {
+            debug!("{}: {}: {error}; once more without an earlier session", opener.next_hop, opener.lane);
+            attempt = again(encryption);
         }
-        info!("{}: {}: {error}; going on in clear", opener.next_hop, opener.lane);
-        opener.ledger.note_broken_tls(address, Instant::now());
-        let opened = opener.dial_again(&at, address).map_err(|error| (error, Some(address)))?;
-        Connection::over(opener, connectors, opened, must_end_by).map_err(|error| (error, Some(address)))
+        let may = encryption == Encryption::StartTls && at.pledge.policy(opener.settings.tls.policy) == TlsPolicy::May;
+        if let Err(error @ OpenError::Handshake { .. }) = &attempt
+            && may
+        {
+            info!("{}: {}: {error}; going on in clear", opener.next_hop, opener.lane);
+            opener.ledger.note_broken_tls(address, Instant::now());
+            attempt = again(Encryption::Clear);
+        }
+        attempt.map_err(|error| (error, Some(address)))
     }
 
     /// The server has agreed to STARTTLS.
@@ -134,8 +163,8 @@ impl<T: super::Token> Connection<T> {
         must_end_by: EndsBy<'_>,
     ) -> Result<Connection<T>, OpenError> {
         self.line.listen_in_clear(&mut self.session);
-        if self.session.closed().is_some() {
-            return Err(self.not_opened());
+        if let Some(reason) = self.session.closed() {
+            return Err(OpenError::Injected { server: self.server.clone(), text: reason.to_string() });
         }
         let mut connection = self.secured(connectors, must_end_by)?;
         connection.session.secured();

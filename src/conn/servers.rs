@@ -5,6 +5,7 @@
 //! servers of a domain are tried. What each look-up failure means is [`super::policy`]'s.
 
 use super::open::{OpenError, Opener};
+use super::pledge::{Asked, Pledge};
 use crate::config::HostLookup;
 use crate::mail::{Destination, SMTP_PORT};
 use crate::net::dns::{self, Exchanger, Name, Resolvers, Wait};
@@ -25,6 +26,8 @@ pub struct Server {
     pub addresses: Vec<SocketAddr>,
     /// What DNS says of it; `None` when the system was asked.
     pub exchanger: Option<Exchanger>,
+    /// What DNSSEC says of its encryption, where the policy asks.
+    pub pledge: Pledge,
     /// No other comes behind it.
     pub is_last: bool,
 }
@@ -43,6 +46,8 @@ pub struct Servers<'a> {
     resolvers: &'a Resolvers,
     destinations: VecDeque<&'a Destination>,
     found: VecDeque<Server>,
+    /// The mail domain whose they are, if it is one.
+    domain: Option<Name>,
 }
 
 impl<'a> Servers<'a> {
@@ -51,7 +56,7 @@ impl<'a> Servers<'a> {
         let fallback = opener.settings.routing.fallback_relay.as_ref().filter(|relay| **relay != opener.next_hop);
         let relays = fallback.into_iter().flat_map(|relay| relay.destinations());
         let destinations = opener.next_hop.destinations().iter().chain(relays).collect();
-        Servers { opener, resolvers, destinations, found: VecDeque::new() }
+        Servers { opener, resolvers, destinations, found: VecDeque::new(), domain: None }
     }
 
     fn look_up(&self, destination: &Destination) -> Result<Vec<Server>, OpenError> {
@@ -63,7 +68,8 @@ impl<'a> Servers<'a> {
             }
             Destination::Host { name, port } => {
                 let addresses = look_up(&Target { host: name, port: *port })?;
-                Ok(vec![Server { name: name.clone(), addresses, exchanger: None, is_last: true }])
+                let name = name.clone();
+                Ok(vec![Server { name, addresses, exchanger: None, pledge: Pledge::None, is_last: true }])
             }
             Destination::Socket(_) => Err(OpenError::Broken {
                 server: destination.to_string(),
@@ -72,9 +78,27 @@ impl<'a> Servers<'a> {
         }
     }
 
-    /// An address needs no look-up; one of IPv6 is no name at all.
+    /// An address needs no look-up; one of IPv6 is no name at all. What the system says, DNSSEC proves nothing of.
     fn asks_dns(&self, host: &str) -> bool {
-        self.opener.settings.routing.host_lookup == HostLookup::Dns && !host.contains(':')
+        let settings = &self.opener.settings;
+        (settings.routing.host_lookup == HostLookup::Dns || settings.tls.policy.is_dane()) && !host.contains(':')
+    }
+
+    /// The server with what DNSSEC says of it.
+    fn pledged(&self, server: Server) -> Result<Server, OpenError> {
+        let policy = self.opener.settings.tls.policy;
+        if !policy.is_dane() {
+            return Ok(server);
+        }
+        let asked = Asked {
+            policy,
+            server: &server.name,
+            port: server.addresses.first().map_or(0, SocketAddr::port),
+            exchanger: server.exchanger.as_ref(),
+            domain: self.domain.as_ref(),
+        };
+        let pledge = asked.pledge(&self.resolver(), &self.wait())?;
+        Ok(Server { pledge, ..server })
     }
 
     fn of_domain(&self, domain: &str, port: u16) -> Result<Vec<Server>, OpenError> {
@@ -104,6 +128,7 @@ fn known(exchanger: Exchanger, port: u16) -> Server {
         name: exchanger.name.as_str().to_owned(),
         addresses: exchanger.addresses.iter().map(|address| SocketAddr::new(*address, port)).collect(),
         exchanger: Some(exchanger),
+        pledge: Pledge::None,
         is_last: true,
     }
 }
@@ -115,9 +140,13 @@ impl Iterator for Servers<'_> {
         loop {
             if let Some(server) = self.found.pop_front() {
                 let is_last = self.found.is_empty() && self.destinations.is_empty();
-                return Some(Ok(Server { is_last, ..server }));
+                return Some(self.pledged(Server { is_last, ..server }));
             }
             let destination = self.destinations.pop_front()?;
+            self.domain = match destination {
+                Destination::Domain { name, .. } => Name::parse(name).ok(),
+                _ => None,
+            };
             match self.look_up(destination) {
                 Ok(mut servers) => {
                     servers.retain(|server| !self.opener.passed.contains(&server.label()));

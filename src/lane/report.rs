@@ -3,6 +3,7 @@
 use super::{Job, Statistics};
 use crate::config::Level;
 use crate::mail::{EnhancedStatus, Outcome, Report, Timings, Verdict};
+use crate::net::tls::Agreed;
 use log::{info, log_enabled, warn};
 use std::borrow::Cow;
 use std::sync::atomic::Ordering;
@@ -17,6 +18,8 @@ pub struct Route<'a> {
     pub server: &'a str,
     /// The level used.
     pub level: Level,
+    /// How it is encrypted, if it is.
+    pub tls: Option<Agreed>,
 }
 
 /// Logs and reports a message whose recipients all have an outcome. This is where its ticket ends. Tells how many recipients are in doubt.
@@ -73,13 +76,14 @@ fn log_outcomes(job: &Job, outcomes: &[Outcome], route: Option<Route<'_>>, timin
     let id = log_id(job);
     let (lane, server) = route.map_or(("-", "none"), |r| (r.lane, r.server));
     let level = route.map_or("-", |r| r.level.name());
+    let tls = route.and_then(|r| r.tls).map_or(String::new(), |agreed| format!(", tls=\"{agreed}\""));
     let delivered = outcomes.iter().filter(|o| o.is_delivered()).count();
     let seconds = |d: Duration| d.as_secs_f64();
     let priority = job.envelope.priority.map_or(String::new(), |priority| format!(", priority={priority}"));
     let said = outcomes.iter().find(|o| o.is_delivered()).or(outcomes.first());
     let said = said.map_or(String::new(), |o| format!("{} {}", o.status, o.text));
     info!(
-        "{id}: next_hop={}, lane={lane}, server={server}, level={level}, size={}{priority}, delivered={delivered}/{}, delays={:.2}/{:.2}, said={said}",
+        "{id}: next_hop={}, lane={lane}, server={server}, level={level}{tls}, size={}{priority}, delivered={delivered}/{}, delays={:.2}/{:.2}, said={said}",
         job.next_hop,
         job.size(),
         outcomes.len(),

@@ -1,7 +1,7 @@
 //! How a channel and its lanes are at one moment, for people and programs that ask (`pipelane status`).
 //!
-//! Plain values with public fields, written and read as JSON. Names, once released, stay; further ones may be added. Every time
-//! is in seconds, every amount of content in octets.
+//! Plain values with public fields, written and read as JSON. Names, once released, stay; further ones may be added.
+//! Every time is in seconds, every amount of content in octets.
 
 use serde::{Deserialize, Serialize};
 
@@ -92,6 +92,10 @@ pub struct LaneStatus {
     pub level: Option<String>,
     /// `host[address]:port` of its connection.
     pub server: Option<String>,
+    /// How its connection is encrypted: version, cipher, whether a session was resumed, who vouches for the server.
+    /// `None` in clear.
+    #[serde(default)]
+    pub tls: Option<String>,
     /// Transactions on their way.
     pub window_messages: usize,
     /// Transactions that the window holds at this time.

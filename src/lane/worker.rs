@@ -156,7 +156,8 @@ impl Lane {
     }
 
     fn settle_on(&self, job: Job, server: &str, level: Level) {
-        let (route, place) = (Route { lane: &self.opener.lane, server, level }, job.place);
+        let (route, place) =
+            (Route { lane: &self.opener.lane, server, level, tls: self.opener.gauge.tls() }, job.place);
         let (size, in_doubt) = (job.size(), report::settle(job, Some(route), &self.site.statistics));
         self.opener.gauge.done(size, in_doubt);
         self.site.release(self.number, place);

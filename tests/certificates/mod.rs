@@ -1,5 +1,16 @@
-//! Certificates for tests, made by openssl(1) when they are first asked for: an authority, a server `mx.test` that it vouches for,
-//! and a server that nobody does. They are valid for a day and vanish with the process, or at the latest with /tmp.
+//! Certificates for tests, made by openssl(1) when they are first asked for. They vanish with the process, or at the
+//! latest with /tmp.
+//!
+//! | file        | whose                                                          |
+//! |-------------|----------------------------------------------------------------|
+//! | `ca`        | an authority                                                   |
+//! | `mx`        | the server `mx.test`, by `ca`                                  |
+//! | `other`     | the server `other.test`, by `ca`                               |
+//! | `expired`   | `mx.test`, by `ca`, and out of date; all others last a day     |
+//! | `stranger`  | `mx.test`, by itself                                           |
+//! | `curve`     | the same with an elliptic curve                                |
+//! | `issuer`    | an authority, by `ca`                                          |
+//! | `under`     | `mx.test`, by `issuer`, which stands behind it in the file     |
 
 use openssl::ssl::{SslAcceptor, SslAcceptorBuilder, SslFiletype, SslMethod, SslVerifyMode, SslVersion};
 use std::fs;
@@ -19,13 +30,20 @@ impl Certificates {
         MADE.get_or_init(|| {
             let directory = tempfile::tempdir().expect("a directory");
             let at = directory.path();
-            let own = "-x509 -newkey rsa:2048 -nodes -days 1";
-            openssl(at, &format!("req {own} -keyout ca.key -out ca.pem -subj /CN=authority"));
-            openssl(at, &format!("req {own} -keyout stranger.key -out stranger.pem -subj /CN=mx.test"));
-            openssl(at, "req -newkey rsa:2048 -nodes -keyout mx.key -out mx.csr -subj /CN=mx.test");
-            fs::write(at.join("mx.ext"), "subjectAltName=DNS:mx.test\n").expect("written");
-            let signed = "-CA ca.pem -CAkey ca.key -CAcreateserial -extfile mx.ext -days 1";
-            openssl(at, &format!("x509 -req -in mx.csr {signed} -out mx.pem"));
+            let curve = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
+            openssl(at, "req -x509 -newkey rsa:2048 -nodes -days 1 -keyout ca.key -out ca.pem -subj /CN=authority");
+            openssl(
+                at,
+                "req -x509 -newkey rsa:2048 -nodes -days 1 -keyout stranger.key -out stranger.pem -subj /CN=mx.test",
+            );
+            openssl(at, &format!("req -x509 {curve} -days 1 -keyout curve.key -out curve.pem -subj /CN=mx.test"));
+            issue(at, "mx", "-newkey rsa:2048 -nodes", "subjectAltName=DNS:mx.test", "ca", 1);
+            issue(at, "other", curve, "subjectAltName=DNS:other.test", "ca", 1);
+            issue(at, "expired", curve, "subjectAltName=DNS:mx.test", "ca", -1);
+            issue(at, "issuer", curve, "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign", "ca", 1);
+            issue(at, "under", curve, "subjectAltName=DNS:mx.test", "issuer", 1);
+            let both = ["under.pem", "issuer.pem"].map(|name| fs::read(at.join(name)).expect("made just now"));
+            fs::write(at.join("under.pem"), both.concat()).expect("written");
             Certificates { directory }
         })
     }
@@ -35,7 +53,7 @@ impl Certificates {
         self.directory.path().join(name)
     }
 
-    /// A server with the certificate of this name, `mx` or `stranger`; with ` 1.2` behind it, one that has no newer version.
+    /// A server with the certificate of this name; with ` 1.2` behind it, one that has no newer version.
     pub fn acceptor(&self, name: &str) -> SslAcceptor {
         self.builder(name).build()
     }
@@ -58,6 +76,14 @@ impl Certificates {
         }
         acceptor
     }
+}
+
+/// A certificate for a new key of this kind.
+fn issue(at: &Path, name: &str, key: &str, extensions: &str, by: &str, days: i32) {
+    openssl(at, &format!("req {key} -keyout {name}.key -out {name}.csr -subj /CN={name}"));
+    fs::write(at.join("ext"), format!("{extensions}\n")).expect("written");
+    let signed = format!("-CA {by}.pem -CAkey {by}.key -CAcreateserial -extfile ext -days {days}");
+    openssl(at, &format!("x509 -req -in {name}.csr {signed} -out {name}.pem"));
 }
 
 fn openssl(at: &Path, arguments: &str) {

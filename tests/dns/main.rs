@@ -11,7 +11,12 @@
 #[path = "../mta/place.rs"]
 mod place;
 
+#[path = "../certificates/mod.rs"]
+#[allow(dead_code)]
+mod certificates;
+mod dane;
 mod servers;
+mod smtp;
 
 use pipelane::config::{Config, NameServers, NextHopSettings, Routing};
 use pipelane::engine::Engine;

@@ -122,8 +122,13 @@ pub struct Nsd(Running);
 impl Nsd {
     /// Signs the zone with a fresh key, alters one record in it, and serves it.
     pub fn start() -> Nsd {
+        Nsd::start_with("")
+    }
+
+    /// The same with further records in the zone; of those too one is altered, if it is there: data of 66 66 and so on.
+    pub fn start_with(more: &str) -> Nsd {
         let (place, port) = (Place::new(), free_port());
-        sign(&place);
+        sign(&place, more);
         let at = place.path().display();
         place.write(
             "conf",
@@ -148,8 +153,8 @@ impl Nsd {
     }
 }
 
-fn sign(place: &Place) {
-    place.write("zone", &zone());
+fn sign(place: &Place, more: &str) {
+    place.write("zone", &(zone() + more));
     let made = run(command("ldns-keygen")
         .args(["-r", "/dev/urandom", "-a", "ECDSAP256SHA256", "-k", "test."])
         .current_dir(place.path()));
@@ -159,7 +164,8 @@ fn sign(place: &Place) {
     place.write("anchor", &read(&format!("{key}.ds")));
     let signed = read("zone.signed");
     assert!(signed.contains("192.0.2.66"));
-    place.write("zone.signed", &signed.replace("192.0.2.66", "192.0.2.67"));
+    let altered = signed.replace("192.0.2.66", "192.0.2.67").replace(&"66".repeat(32), &"67".repeat(32));
+    place.write("zone.signed", &altered);
 }
 
 /// Unbound, which asks NSD for the zone and nobody for anything else.

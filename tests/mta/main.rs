@@ -36,3 +36,4 @@ mod pipe_door;
 mod recipe;
 mod refusals;
 mod streaming;
+mod tls;

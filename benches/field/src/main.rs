@@ -5,6 +5,9 @@
 
 // The harness of the tests with real mail servers: the same private instances.
 #[allow(dead_code, missing_docs)]
+#[path = "../../../tests/certificates/mod.rs"]
+mod certificates;
+#[allow(dead_code, missing_docs)]
 #[path = "../../../tests/mta/client.rs"]
 mod client;
 #[allow(dead_code, missing_docs)]

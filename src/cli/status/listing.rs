@@ -59,7 +59,7 @@ fn channel(channel: &ChannelStatus) -> String {
     text.push_str(&indented(&columns(&rows)));
     if !lanes.is_empty() {
         let heads = ["lane", "bins", "state", "level", "window", "octets", "messages", "octets done", "in doubt"];
-        let last = ["oldest", "server", "last trouble"];
+        let last = ["oldest", "server", "encryption", "last trouble"];
         let mut rows =
             vec![std::array::from_fn(|n| heads.iter().chain(&last).nth(n).map_or("", |head| head).to_owned())];
         rows.extend(lanes.iter().map(|lane| lane_row(lane, bins)));
@@ -74,7 +74,7 @@ fn bin_row(bin: &BinStatus) -> [String; 5] {
     [bound(*up_to), waiting.to_string(), octets(*waiting_octets), oldest, unanswered.to_string()]
 }
 
-fn lane_row(lane: &LaneStatus, bins: &[BinStatus]) -> [String; 12] {
+fn lane_row(lane: &LaneStatus, bins: &[BinStatus]) -> [String; 13] {
     let optional = |text: &Option<String>, most| text.as_deref().map_or_else(none, |text| plain(text, most));
     [
         lane.number.to_string(),
@@ -88,6 +88,7 @@ fn lane_row(lane: &LaneStatus, bins: &[BinStatus]) -> [String; 12] {
         lane.in_doubt.to_string(),
         lane.oldest.map_or_else(none, time),
         optional(&lane.server, MAX_NAME),
+        optional(&lane.tls, MAX_NAME),
         optional(&lane.last_trouble, MAX_WORDS),
     ]
 }
@@ -131,6 +132,7 @@ mod tests {
             state,
             level: Some("stream".into()),
             server: Some("mx[192.0.2.1]:25".into()),
+            tls: Some("TLSv1.3 X, verified".into()),
             window_messages: 12,
             window_messages_limit: 64,
             window_octets: 100 << 10,
@@ -144,8 +146,8 @@ mod tests {
     }
 
     fn unconnected(number: usize, state: LaneState) -> LaneStatus {
-        let (level, server, oldest, bins) = (None, None, None, None);
-        LaneStatus { bins, level, server, oldest, window_messages: 0, window_octets: 0, ..lane(number, state) }
+        let (level, server, tls, oldest, bins) = (None, None, None, None, None);
+        LaneStatus { bins, level, server, tls, oldest, window_messages: 0, window_octets: 0, ..lane(number, state) }
     }
 
     fn channel(lanes: Vec<LaneStatus>) -> ChannelStatus {
@@ -174,10 +176,10 @@ messages=0 connections=0 redispatched=0 recipients: delivered=0 deferred=0 faile
   <=4K   120      120K    1.2s    2
   <=64K  0        0       -       2
   any    3        3072    1.2s    2
-  lane  bins        state       level   window  octets      messages  octets done  in doubt  oldest  server            last trouble
-  1     <=4K        busy        stream  12/64   100K/1024K  1200      40M          1         0.3s    mx[192.0.2.1]:25  -
-  2     <=64K..any  yielding    stream  12/64   100K/1024K  1200      40M          1         0.3s    mx[192.0.2.1]:25  -
-  3     -           connecting  -       0/64    0/1024K     1200      40M          1         -       -                 connection lost
+  lane  bins        state       level   window  octets      messages  octets done  in doubt  oldest  server            encryption           last trouble
+  1     <=4K        busy        stream  12/64   100K/1024K  1200      40M          1         0.3s    mx[192.0.2.1]:25  TLSv1.3 X, verified  -
+  2     <=64K..any  yielding    stream  12/64   100K/1024K  1200      40M          1         0.3s    mx[192.0.2.1]:25  TLSv1.3 X, verified  -
+  3     -           connecting  -       0/64    0/1024K     1200      40M          1         -       -                 -                    connection lost
 ";
         assert_eq!(text, expected);
     }
@@ -224,6 +226,7 @@ messages=0 connections=0 redispatched=0 recipients: delivered=0 deferred=0 faile
             bins: Some((7, usize::MAX)),
             level: some(),
             server: some(),
+            tls: some(),
             last_trouble: some(),
             oldest: Some(-1e300),
             octets: u64::MAX,

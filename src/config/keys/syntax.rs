@@ -71,7 +71,9 @@ pub(super) const NAMES: Syntax = Syntax {
 };
 pub(super) const RELAY: Syntax =
     Syntax { name: "next hop", expected: "a next hop, such as \"[relay.example.net]:25\", or \"\" for none" };
-pub(super) const TLS_POLICY: Syntax = Syntax { name: "word", expected: "\"none\", \"may\", \"require\" or \"verify\"" };
+pub(super) const TLS_POLICY: Syntax =
+    Syntax { name: "word", expected: "\"none\", \"may\", \"require\", \"verify\", \"dane\" or \"dane-only\"" };
+pub(super) const TLS_LIBRARY: Syntax = Syntax { name: "word", expected: "\"openssl\" or \"native\"" };
 pub(super) const TLS_NAME: Syntax = Syntax {
     name: "name",
     expected: "a host name or an IP address, such as \"mx.example.net\", or \"\" for the next hop's own",

@@ -6,8 +6,8 @@ use super::kind::Kind::{Count, List, Octets, Text, Time, Words};
 use super::kind::{Kind, bounds};
 use super::syntax::{
     self, ACCOUNT, ADDRESS, CONGESTION, DSCP, HELO, HOST_LOOKUP, KEYWORDS, LANES, LEVEL, LINES, MODE, NAME_SERVERS,
-    NAMES, NEWLINES, OPTIONAL_PATH, ORDER, PATH, RELAY, SIZEBINS, SOCKETS, TLS_FILE, TLS_NAME, TLS_POLICY, TLS_VERSION,
-    TRUST, YES_OR_NO,
+    NAMES, NEWLINES, OPTIONAL_PATH, ORDER, PATH, RELAY, SIZEBINS, SOCKETS, TLS_FILE, TLS_LIBRARY, TLS_NAME, TLS_POLICY,
+    TLS_VERSION, TRUST, YES_OR_NO,
 };
 use super::{Key, Place};
 use crate::config::{HostLookup, Limits, Listen, NextHopSettings, sorting};
@@ -283,7 +283,8 @@ pub static KEYS: &[Key] = &[
         Text(TLS_POLICY, |s, t| t.parse().ok().map(|policy| s.tls.policy = policy)),
         "Encryption by STARTTLS (RFC 3207). none: never. may: where the server offers it and it works, else in clear. \
          require: no mail in clear, with any certificate. verify: no mail in clear, and only to a server whose certificate is \
-         valid for its name.",
+         valid for its name. dane: where DNSSEC proves TLSA records of the server, only to a server that they vouch for (RFC 7672); \
+         where not, as may. dane-only: only to such a server.",
     ),
     hop(
         "tls_name",
@@ -324,6 +325,14 @@ pub static KEYS: &[Key] = &[
         Text(YES_OR_NO, |s, t| syntax::either(t, "yes", "no").map(|yes| s.tls.wrapped = yes)),
         "yes: TLS from the first octet on (RFC 8314 3.3, port 465) instead of STARTTLS; may is then as require, and none is as \
          no.",
+    ),
+    hop(
+        "tls_library",
+        "openssl",
+        Text(TLS_LIBRARY, |s, t| t.parse().ok().map(|library| s.tls.library = library)),
+        "Who encrypts. openssl: the system's OpenSSL, which resumes sessions, can do dane, and tells what was agreed on. native: what \
+         the system has of its own, which is OpenSSL too, without these; it is the default where pipelane is built without the other \
+         (Apple).",
     ),
     hop(
         "bare_newlines",

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::config::{
-    Config, HostLookup, Level, NameServers, Order, Routing, Timeouts, TlsPolicy, TlsSettings, TlsVersion, Trust,
+    Config, HostLookup, Level, NameServers, Order, Routing, Timeouts, TlsLibrary, TlsPolicy, TlsSettings, TlsVersion,
+    Trust,
 };
 use std::time::Duration;
 
@@ -64,6 +65,7 @@ fn other_next_hop() -> NextHopSettings {
             key_file: Some("/x".into()),
             minimum: TlsVersion::V13,
             wrapped: true,
+            library: TlsLibrary::Native,
         },
         normalise_newlines: false,
         refuse_long_lines: true,

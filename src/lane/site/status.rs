@@ -51,6 +51,7 @@ impl State {
             },
             level: reading.level.map(|level| level.name().to_owned()),
             server: member.server.clone(),
+            tls: reading.tls.map(|agreed| agreed.to_string()),
             window_messages: reading.transactions.0 as usize,
             window_messages_limit: reading.transactions.1 as usize,
             window_octets: reading.octets.0,

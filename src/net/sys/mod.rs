@@ -4,6 +4,8 @@
 //! errors as [`io::Error`]. None keeps state, and none decides anything: what an error means is for the callers.
 
 mod accounts;
+#[cfg(all(unix, not(target_vendor = "apple")))]
+pub mod sessions;
 
 pub use accounts::{group_id, user_id};
 use socket2::{SockAddr, SockAddrStorage, SockRef};

@@ -1,9 +1,14 @@
-//! The connectors in use, each made once: one costs tens of milliseconds, for the authorities that a system trusts are many.
+//! The connectors in use, each made once: one costs tens of milliseconds, for the authorities that a system trusts are
+//! many.
 //!
-//! Settings whose files have changed since get a new one, so that a renewed certificate needs no restart.
+//! Settings whose files have changed since get a new one, so that a renewed certificate needs no restart. Which
+//! implementation it is, the settings say.
 
-use super::{Connector, TlsError, native};
-use crate::config::TlsSettings;
+#[cfg(all(unix, not(target_vendor = "apple")))]
+use super::libssl::{Kept, OpensslConnector};
+use super::native::NativeConnector;
+use super::{Connector, TlsError};
+use crate::config::{TlsLibrary, TlsSettings};
 use crate::sync::Mutex;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -22,6 +27,8 @@ type Made = (Stamps, Arc<dyn Connector>);
 /// Connectors by settings. Any thread.
 #[derive(Debug, Default)]
 pub struct Connectors {
+    #[cfg(all(unix, not(target_vendor = "apple")))]
+    kept: Kept,
     made: Mutex<HashMap<TlsSettings, Made>>,
 }
 
@@ -38,12 +45,22 @@ impl Connectors {
         {
             return Ok(Arc::clone(connector));
         }
-        let connector: Arc<dyn Connector> = Arc::new(native::NativeConnector::new(&key)?);
+        let connector = self.make(&key)?;
         if made.len() >= CAPACITY {
             made.clear();
         }
         made.insert(key, (now, Arc::clone(&connector)));
         Ok(connector)
+    }
+
+    fn make(&self, settings: &TlsSettings) -> Result<Arc<dyn Connector>, TlsError> {
+        match settings.library {
+            #[cfg(all(unix, not(target_vendor = "apple")))]
+            TlsLibrary::Openssl => Ok(Arc::new(OpensslConnector::new(settings, &self.kept)?)),
+            #[cfg(not(all(unix, not(target_vendor = "apple"))))]
+            TlsLibrary::Openssl => Err(TlsError::Settings("tls_library = \"openssl\" is not in this build".into())),
+            TlsLibrary::Native => Ok(Arc::new(NativeConnector::new(settings)?)),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! A connection in clear or encrypted, with the calls of a [`Duplex`] that a lane needs.
 
-use super::{Connector, Handshake, Secured, TlsError};
+use super::{Agreed, Connector, Handshake, Secured, TlsError};
 use crate::net::{Duplex, Path, Ready, Wake};
 use std::io::{self, Write};
 use std::time::Instant;
@@ -23,9 +23,12 @@ impl Stream {
         }
     }
 
-    /// Whether it is encrypted.
-    pub fn is_secured(&self) -> bool {
-        matches!(self, Stream::Secured(_))
+    /// What its handshake came to, if it is.
+    pub fn agreed(&self) -> Option<Agreed> {
+        match self {
+            Stream::Clear(_) => None,
+            Stream::Secured(secured) => Some(secured.agreed()),
+        }
     }
 
     fn duplex(&self) -> &Duplex {
@@ -47,8 +50,8 @@ impl Stream {
         self.duplex_mut().set_deadline(deadline);
     }
 
-    /// Writes some of `bytes`, at most `most` of them. Of octets that were given before and are encrypted already more are
-    /// written than that, if need be.
+    /// Writes some of `bytes`, at most `most` of them. Of octets that were given before and are encrypted already more
+    /// are written than that, if need be.
     pub fn write(&mut self, bytes: &[u8], most: usize) -> io::Result<usize> {
         match self {
             Stream::Clear(duplex) => duplex.write(&bytes[..bytes.len().min(most)]),

@@ -1,10 +1,11 @@
 //! A long round trip and all the bandwidth one could want: many recipients, many messages, a server without CHUNKING.
 
 use super::{Case, Entry, entry};
+use crate::certificates::Certificates;
 use crate::postfix::Setup;
 use crate::sample::Sample;
 use crate::senders::pipelane::Options;
-use crate::senders::{COLD, CONNECTIONS, WARM, esmtp, exim, lettre, pipelane, postfix};
+use crate::senders::{COLD, CONNECTIONS, CPU, WARM, esmtp, exim, lettre, pipelane, postfix};
 use crate::work::Work;
 use crate::world::{Distance, World};
 
@@ -28,7 +29,7 @@ pub fn cases() -> Vec<Case> {
         case("recipients", "1 message of 1 kB to 2000 recipients, round trip 300 ms", RECIPIENTS, recipients),
         case("many", "1000 messages of 4 kB, round trip 300 ms", MANY, || many(FAR, &SLOW)),
         case("many-20ms", "1000 messages of 4 kB, round trip 20 ms", MANY, || many(NEARER, &QUICK)),
-        case("tls", "1000 messages of 4 kB under TLS, round trip 300 ms", "", tls),
+        case("tls", "1000 messages of 4 kB under TLS, round trip 300 ms", TLS, tls),
         Case {
             side_by_side: true,
             ..case(
@@ -54,6 +55,9 @@ const MANY: &str = "Clients that need several round trips for a message were mea
     or from the start where a client does not tell. A new TCP connection doubles what it sends in a round trip, from 14 kB on: \
     at 300 ms that alone makes about 2.4 s for the 4 MB on one connection. For ZMailer's smtp agent 0.6 s a message \
     were measured earlier through a proxy that delays by 300 ms, which is 600 s.";
+const TLS: &str = "The first figure is how many times the time in clear it takes from the first MAIL to the last reply, both measured one right \
+    after the other against the same kind of server. The second counts from the start, with the round trips of STARTTLS, the \
+    handshake and the second EHLO.";
 const PLAIN: &str = "Without CHUNKING a client must wait for 354 before it sends content. What is left is to send the next envelope behind \
     the final dot, which makes one round trip a message.";
 
@@ -158,10 +162,45 @@ fn many(distance: Distance, counts: &'static Counts) -> Vec<Entry> {
     ]
 }
 
+/// Each run is two, one right after the other: in clear and under TLS.
 fn tls() -> Vec<Entry> {
-    vec![entry("pipelane", "", || {
-        Err("pipelane does not speak TLS yet; this is measured as soon as it does".to_owned())
-    })]
+    let entry = |how, tls: Options| entry("pipelane", how, move || against_clear(tls));
+    vec![
+        entry("trust = \"stream\", window_messages = 256, 1 connection, tls_library = \"openssl\"", OPENSSL),
+        entry("the same, tls_library = \"native\"", NATIVE),
+    ]
+}
+
+const IN_CLEAR: Options = &[("trust", "stream"), ("window_messages", "256"), ("lanes", "1"), ("tls", "none")];
+const OPENSSL: Options =
+    &[("trust", "stream"), ("window_messages", "256"), ("lanes", "1"), ("tls", "require"), ("tls_library", "openssl")];
+const NATIVE: Options =
+    &[("trust", "stream"), ("window_messages", "256"), ("lanes", "1"), ("tls", "require"), ("tls_library", "native")];
+
+/// A server that offers STARTTLS to whoever wants it.
+fn encrypting() -> Setup {
+    let made = Certificates::get();
+    let (chain, key) = (made.path("mx.pem"), made.path("mx.key"));
+    Setup::discarding().main(&format!(
+        "smtpd_tls_security_level=may\nsmtpd_tls_cert_file={}\nsmtpd_tls_key_file={}",
+        chain.display(),
+        key.display()
+    ))
+}
+
+/// How many times that in clear the time under TLS is, and both.
+fn against_clear(tls: Options) -> Result<Sample, String> {
+    let run = |options| there(FAR, encrypting, |world| pipelane::run(world, Work::messages(1000, 4000), options));
+    let (clear, tls) = (run(IN_CLEAR)?, run(tls)?);
+    Ok(Sample::default()
+        .and("TLS / clear", "x", tls.get(WARM) / clear.get(WARM))
+        .and("from the start", "x", tls.get(COLD) / clear.get(COLD))
+        .and("under TLS", "s", tls.get(WARM))
+        .and("in clear", "s", clear.get(WARM))
+        .and("handshake and greeting", "s", tls.get(COLD) - tls.get(WARM))
+        .and("CPU under TLS", "s", tls.get(CPU))
+        .and("CPU in clear", "s", clear.get(CPU))
+        .and(CONNECTIONS, "", tls.get(CONNECTIONS)))
 }
 
 fn plain() -> Vec<Entry> {

@@ -1,0 +1,31 @@
+//! The files that the settings name, as octets, with an error that says which and why.
+
+use super::TlsError;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+/// More than any file of certificates has.
+const MOST: u64 = 16 << 20;
+
+/// All of a file.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
+    let failed = |error: std::io::Error| TlsError::Settings(format!("{}: {error}", path.display()));
+    let mut octets = Vec::new();
+    File::open(path).and_then(|file| file.take(MOST + 1).read_to_end(&mut octets)).map_err(failed)?;
+    if octets.len() as u64 > MOST {
+        return Err(TlsError::Settings(format!("{}: is over {} MiB", path.display(), MOST >> 20)));
+    }
+    Ok(octets)
+}
+
+/// A key in PEM, in a file of its own or behind the certificate.
+pub(super) fn key(path: &Path) -> Result<Vec<u8>, TlsError> {
+    let mut pem = read(path)?;
+    // The key must be the first thing in what is given on.
+    let begin = b"-----BEGIN PRIVATE KEY-----";
+    let at = pem.windows(begin.len()).position(|part| part == begin).ok_or_else(|| {
+        TlsError::Settings(format!("{}: no key in PKCS#8 (BEGIN PRIVATE KEY) is in it", path.display()))
+    })?;
+    Ok(pem.split_off(at))
+}
