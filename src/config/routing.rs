@@ -34,4 +34,6 @@ pub struct Routing {
     pub own_names: Vec<String>,
     /// Where mail goes when no server of the next hop can be reached.
     pub fallback_relay: Option<NextHop>,
+    /// Whether mail domains are asked for their MTA-STS policy (RFC 8461).
+    pub mta_sts: bool,
 }

@@ -115,6 +115,13 @@ pub static KEYS: &[Key] = &[
          directory (TMPDIR, or else /tmp).",
     ),
     limit(
+        "mta_sts_directory",
+        "/var/lib/pipelane/mta-sts",
+        Text(TLS_FILE, |s, t| syntax::optional(t, syntax::path).map(|path| s.mta_sts_directory = path)),
+        "Directory in which MTA-STS policies (mta_sts) outlive a restart, a file for each mail domain. It is made when it is \
+         needed. Empty keeps them in memory only.",
+    ),
+    limit(
         "drain_timeout",
         "60s",
         Time(bounds(0, 24 * HOUR), |s, t| s.drain = t),
@@ -276,6 +283,14 @@ pub static KEYS: &[Key] = &[
         "",
         Text(RELAY, |s, t| syntax::optional(t, |text| text.parse().ok()).map(|relay| s.routing.fallback_relay = relay)),
         "A further next hop, tried when no server of this one can be found or reached, or does not take a message or recipient for now.",
+    ),
+    hop(
+        "mta_sts",
+        "no",
+        Text(YES_OR_NO, |s, t| syntax::either(t, "yes", "no").map(|yes| s.routing.mta_sts = yes)),
+        "yes: a mail domain that has an MTA-STS policy (RFC 8461) is asked for it over HTTPS, and where the policy is to be \
+         enforced, mail goes only to servers that it names, and with TLS as under verify, whatever tls says. Never for a next \
+         hop in brackets.",
     ),
     hop(
         "tls",

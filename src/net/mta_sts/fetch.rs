@@ -28,8 +28,6 @@ pub struct Errand<'a> {
     pub connectors: &'a Connectors,
     /// Whose authorities and oldest version of TLS hold; all else in here does not.
     pub tls: &'a TlsSettings,
-    /// [`HTTPS_PORT`], but in tests.
-    pub port: u16,
     /// Where connections come from.
     pub source_address: Option<IpAddr>,
     /// How long all of it may take.
@@ -68,11 +66,11 @@ pub enum FetchError {
     Policy(#[from] BadPolicy),
 }
 
-/// Fetches the policy of a domain.
-pub fn fetch(domain: &Name, errand: &Errand<'_>) -> Result<Policy, FetchError> {
+/// Fetches the policy of a domain. `port` is [`HTTPS_PORT`], but in tests.
+pub fn fetch(domain: &Name, port: u16, errand: &Errand<'_>) -> Result<Policy, FetchError> {
     let host = domain.below("mta-sts").ok_or(FetchError::Name)?;
-    let (stream, address) = connect(&host, errand)?;
-    let port = if errand.port == HTTPS_PORT { String::new() } else { format!(":{}", errand.port) };
+    let (stream, address) = connect(&host, port, errand)?;
+    let port = if port == HTTPS_PORT { String::new() } else { format!(":{port}") };
     let agent = Agent::with_parts(config(), Given::new(stream, errand), GivenAddress(address));
     let mut response = agent.get(format!("https://{host}{port}/.well-known/mta-sts.txt")).call()?;
     if response.status() != StatusCode::OK {
@@ -94,11 +92,11 @@ fn config() -> ureq::config::Config {
 }
 
 /// An encrypted connection with the host, whose certificate is valid.
-fn connect(host: &Name, errand: &Errand<'_>) -> Result<(Stream, SocketAddr), FetchError> {
+fn connect(host: &Name, port: u16, errand: &Errand<'_>) -> Result<(Stream, SocketAddr), FetchError> {
     let wait = &errand.wait;
     let found = dns::host(errand.resolver, host.as_str(), wait)?;
-    let addresses = found.addresses.iter().map(|address| SocketAddr::new(*address, errand.port)).collect();
-    let target = Target { host: host.as_str(), port: errand.port };
+    let addresses = found.addresses.iter().map(|address| SocketAddr::new(*address, port)).collect();
+    let target = Target { host: host.as_str(), port };
     let budget = wait.until.saturating_duration_since(Instant::now());
     let options =
         DialOptions { source_address: errand.source_address, wake: wait.wake, ..DialOptions::new(budget) };
@@ -107,10 +105,12 @@ fn connect(host: &Name, errand: &Errand<'_>) -> Result<(Stream, SocketAddr), Fet
         policy: TlsPolicy::Verify,
         ca_file: errand.tls.ca_file.clone(),
         minimum: errand.tls.minimum,
+        library: errand.tls.library,
         ..TlsSettings::default()
     };
     let is_given_up = || wait.wake.is_some_and(Wake::is_signalled);
-    let how = Handshake { name: host.as_str(), until: wait.until, is_given_up: &is_given_up };
+    let server = dialled.address;
+    let how = Handshake { name: host.as_str(), server, dane: None, until: wait.until, is_given_up: &is_given_up };
     let clear = Stream::Clear(Duplex::new(dialled.stream)?);
     let secured = clear.secured(&*errand.connectors.get(&tls)?, &how)?;
     Ok((secured, dialled.address))

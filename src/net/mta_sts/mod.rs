@@ -95,12 +95,20 @@ struct Memory {
 }
 
 /// The policies of domains. Any thread.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Policies {
     memory: Mutex<Memory>,
     /// Some fetch has ended.
     fetched: Condvar,
     store: Option<Store>,
+    port: u16,
+}
+
+/// In memory only.
+impl Default for Policies {
+    fn default() -> Policies {
+        Policies::new(None)
+    }
 }
 
 /// What there is for a domain.
@@ -115,7 +123,13 @@ pub struct Found {
 impl Policies {
     /// Kept in this directory too, which is made when it is needed. `None`: in memory only.
     pub fn new(directory: Option<PathBuf>) -> Policies {
-        Policies { store: directory.map(Store::new), ..Policies::default() }
+        let store = directory.map(Store::new);
+        Policies { memory: Mutex::default(), fetched: Condvar::new(), store, port: HTTPS_PORT }
+    }
+
+    /// The same, with policies on another port: for tests.
+    pub fn on_port(self, port: u16) -> Policies {
+        Policies { port, ..self }
     }
 
     /// The policy of a domain that holds at this moment.
@@ -178,7 +192,7 @@ impl Policies {
         // Dropped last, when all is kept that the others wait for.
         let _fetching = Fetching { policies: self, domain };
         let until = if holding.is_some() { errand.wait.until.min(after(RENEWING)) } else { errand.wait.until };
-        match fetch(domain, &Errand { wait: Wait { until, ..errand.wait }, ..*errand }) {
+        match fetch(domain, self.port, &Errand { wait: Wait { until, ..errand.wait }, ..*errand }) {
             Ok(policy) => Some(self.keep(domain, Kept { id: id.clone(), policy, fetched: now }, news)),
             // It was not the domain that failed.
             Err(_) if errand.wait.wake.is_some_and(Wake::is_signalled) => holding.map(|kept| kept.policy),
