@@ -17,7 +17,7 @@ use super::line::Line;
 use super::open::{OpenError, Opened, Opener};
 use super::pace::Pace;
 use super::policy;
-use super::secure::{Encryption, EndsBy, Who};
+use super::secure::{Encryption, EndsBy};
 use super::servers::Server;
 use super::yielding::{Grant, Yielding};
 use crate::config::Level;
@@ -76,8 +76,7 @@ impl<T: Token> Connection<T> {
 
     /// The same connection, encrypted.
     pub(super) fn secured(self, connectors: &Connectors, must_end_by: EndsBy<'_>) -> Result<Connection<T>, OpenError> {
-        let who = Who { at: &self.at, address: self.address, server: &self.server };
-        let line = self.opener.secure(connectors, self.line, &who, must_end_by)?;
+        let line = self.opener.secure(connectors, self.line, &self.at, self.address, &self.server, must_end_by)?;
         Ok(Connection { line, ..self })
     }
 

@@ -83,28 +83,29 @@ impl Opener {
         &self,
         connectors: &Connectors,
         line: Line,
-        who: &Who<'_>,
+        at: &Server,
+        address: SocketAddr,
+        server: &str,
         must_end_by: EndsBy<'_>,
     ) -> Result<Line, OpenError> {
-        let tls = who.at.pledge.settings(&self.settings.tls);
+        let tls = at.pledge.settings(&self.settings.tls);
         let is_given_up = || must_end_by().is_some_and(|end| Instant::now() >= end);
-        let (name, dane) = match &who.at.pledge {
+        let (name, dane) = match &at.pledge {
             Pledge::Certificate { dane, name } => (name.as_str(), Some(dane)),
-            _ => (tls.name.as_deref().unwrap_or(&who.at.name), None),
+            _ => (tls.name.as_deref().unwrap_or(&at.name), None),
         };
         let until = after(self.settings.timeouts.greeting);
-        let how = Handshake { name, server: who.address, dane, until, is_given_up: &is_given_up };
+        let how = Handshake { name, server: address, dane, until, is_given_up: &is_given_up };
         let secured = connectors.get(&tls).and_then(|connector| line.secured(&*connector, &how));
-        let line = secured.map_err(|error| self.unsecured(error, who))?;
+        let line = secured.map_err(|error| self.unsecured(error, at, server))?;
         if let Some(agreed) = line.agreed() {
-            info!("{}: {}: {}: encrypted: {agreed}", self.next_hop, self.lane, who.server);
+            info!("{}: {}: {server}: encrypted: {agreed}", self.next_hop, self.lane);
         }
         Ok(line)
     }
 
-    fn unsecured(&self, error: TlsError, who: &Who<'_>) -> OpenError {
-        let pledge = &who.at.pledge;
-        let (server, policy) = (who.server.to_owned(), pledge.settings(&self.settings.tls).policy);
+    fn unsecured(&self, error: TlsError, at: &Server, server: &str) -> OpenError {
+        let (server, policy) = (server.to_owned(), at.pledge.settings(&self.settings.tls).policy);
         let resumed = matches!(error, TlsError::Session(_));
         match error {
             TlsError::Settings(text) => {
@@ -113,19 +114,9 @@ impl Opener {
                 OpenError::Handshake { server, policy, text, resumed }
             }
             TlsError::GivenUp => OpenError::Broken { server, text: error.to_string() },
-            _ => OpenError::Handshake { server, policy, text: format!("{error}{}", pledge.because()), resumed },
+            _ => OpenError::Handshake { server, policy, text: format!("{error}{}", at.pledge.because()), resumed },
         }
     }
-}
-
-/// The server of a handshake.
-pub(super) struct Who<'a> {
-    /// It, and what DNSSEC says of it.
-    pub at: &'a Server,
-    /// Which of its addresses it is.
-    pub address: SocketAddr,
-    /// `host[address]:port`
-    pub server: &'a str,
 }
 
 impl<T: super::Token> Connection<T> {

@@ -2,7 +2,7 @@
 
 use crate::certificates::Certificates;
 use crate::servers::{self, Nsd, Unbound};
-use crate::smtp::{Got, Server};
+use crate::smtp::{Got, OTHER, Server};
 use openssl::sha::sha256;
 use openssl::x509::X509;
 use pipelane::config::keys::set_next_hop;
@@ -11,6 +11,7 @@ use pipelane::engine::Engine;
 use pipelane::lane::Ticket;
 use pipelane::mail::{Address, Content, Envelope, Message};
 use std::fmt::Write as _;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,7 +49,9 @@ fn zone(port: u16) -> String {
         ("spoiled", Some(format!("3 1 1 {}", "66".repeat(32)))),
         ("authority", Some(issuer)),
     ] {
-        writeln!(text, "{name} MX 10 {name}-mx\n{name}-mx A 127.0.0.1").expect("a string");
+        // What was tried under one name is not tried again under another.
+        let address = if name == "wrong" { OTHER } else { Ipv4Addr::LOCALHOST };
+        writeln!(text, "{name} MX 10 {name}-mx\n{name}-mx A {address}").expect("a string");
         if let Some(record) = record {
             writeln!(text, "_{port}._tcp.{name}-mx TLSA {record}").expect("a string");
         }

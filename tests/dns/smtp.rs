@@ -7,6 +7,9 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::Arc;
 
+/// The other address.
+pub const OTHER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+
 /// What a server has got.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Got {
@@ -25,19 +28,20 @@ pub struct Server {
 }
 
 impl Server {
-    /// With this certificate, or without TLS.
+    /// With this certificate, or without TLS. It has two addresses, 127.0.0.1 and [`OTHER`].
     pub fn start(acceptor: Option<SslAcceptor>) -> Server {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback port");
-        let port = listener.local_addr().expect("bound").port();
-        let got = Arc::<Mutex<Got>>::default();
-        let noted = Arc::clone(&got);
-        std::thread::spawn(move || {
-            for client in listener.incoming().flatten() {
-                let (acceptor, noted) = (acceptor.clone(), Arc::clone(&noted));
-                // A client that goes away is none of a test's failures.
-                std::thread::spawn(move || drop(serve(client, acceptor, &noted)));
-            }
+        let bound = (0..100).find_map(|_| {
+            let one = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).ok()?;
+            let other = TcpListener::bind((OTHER, one.local_addr().ok()?.port())).ok()?;
+            Some([one, other])
         });
+        let listeners = bound.expect("a port that is free at both addresses");
+        let port = listeners[0].local_addr().expect("bound").port();
+        let got = Arc::<Mutex<Got>>::default();
+        for listener in listeners {
+            let (acceptor, noted) = (acceptor.clone(), Arc::clone(&got));
+            std::thread::spawn(move || accept(&listener, &acceptor, &noted));
+        }
         Server { port, got }
     }
 
@@ -48,6 +52,14 @@ impl Server {
     /// What it has got since it was asked last.
     pub fn take(&self) -> Got {
         std::mem::take(&mut *self.got.lock())
+    }
+}
+
+fn accept(listener: &TcpListener, acceptor: &Option<SslAcceptor>, got: &Arc<Mutex<Got>>) {
+    for client in listener.incoming().flatten() {
+        let (acceptor, noted) = (acceptor.clone(), Arc::clone(got));
+        // A client that goes away is none of a test's failures.
+        std::thread::spawn(move || drop(serve(client, acceptor, &noted)));
     }
 }
 

@@ -183,7 +183,9 @@ fn a_further_connection_resumes_the_session_with_openssl() {
             let how = encrypted(&server);
             let resumed: Vec<bool> = how.iter().map(|how| how.contains(", resumed,")).collect();
             let expected = library == "openssl";
-            assert_eq!(resumed, [false, expected, expected, expected], "{library}: {how:?}");
+            // Under TLS 1.3 a ticket is used once, and Postfix gives no further one to a connection that is resumed.
+            let again = expected && !newest.is_empty();
+            assert_eq!(resumed, [false, expected, again, expected], "{library}: {how:?}");
             let version = if newest.is_empty() { "TLSv1.3 TLS_" } else { "TLSv1.2 TLS_" };
             assert!(!expected || how.iter().all(|how| how.starts_with(version)), "{how:?}");
         }

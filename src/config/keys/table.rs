@@ -225,8 +225,7 @@ pub static KEYS: &[Key] = &[
         "messages_per_connection",
         "0",
         Count(bounds(0, 1_000_000), |s, n| s.messages_per_connection = n as u32),
-        "Messages sent on one connection before it is closed, at the most. 0 sends as many as the server allows \
-         (RFC 9422).",
+        "Messages sent on one connection before it is closed, at the most. 0: as many as the server allows (RFC 9422).",
     ),
     hop(
         "ignore_extensions",
@@ -296,10 +295,9 @@ pub static KEYS: &[Key] = &[
         "tls",
         "may",
         Text(TLS_POLICY, |s, t| t.parse().ok().map(|policy| s.tls.policy = policy)),
-        "Encryption by STARTTLS (RFC 3207). none: never. may: where the server offers it and it works, else in clear. \
-         require: no mail in clear, with any certificate. verify: no mail in clear, and only to a server whose certificate is \
-         valid for its name. dane: where DNSSEC proves TLSA records of the server, only to a server that they vouch for (RFC 7672); \
-         where not, as may. dane-only: only to such a server.",
+        "Encryption by STARTTLS (RFC 3207). none: never. may: where it works, else in clear. require: never in clear, with any \
+         certificate. verify: and only to a server whose certificate is valid for its name. dane: only to a server that its \
+         TLSA records vouch for (RFC 7672); where DNSSEC proves none, as may. dane-only: only to such a server.",
     ),
     hop(
         "tls_name",
@@ -318,15 +316,13 @@ pub static KEYS: &[Key] = &[
         "tls_cert_file",
         "",
         Text(TLS_FILE, |s, t| syntax::optional(t, syntax::path).map(|path| s.tls.cert_file = path)),
-        "File with the certificate that is shown to a server which asks for one, and its chain behind it, in PEM. Empty shows \
-         none.",
+        "File with the certificate, its chain behind it, that is shown to a server which asks for one, in PEM. Empty: none.",
     ),
     hop(
         "tls_key_file",
         "",
         Text(TLS_FILE, |s, t| syntax::optional(t, syntax::path).map(|path| s.tls.key_file = path)),
-        "File with the key of that certificate, in PEM as PKCS#8 (RFC 5958), without a pass phrase. Empty looks for it in \
-         tls_cert_file.",
+        "File with its key, in PEM as PKCS#8 (RFC 5958), without a pass phrase. Empty looks for it in tls_cert_file.",
     ),
     hop(
         "tls_minimum",
@@ -338,16 +334,14 @@ pub static KEYS: &[Key] = &[
         "tls_wrapped",
         "no",
         Text(YES_OR_NO, |s, t| syntax::either(t, "yes", "no").map(|yes| s.tls.wrapped = yes)),
-        "yes: TLS from the first octet on (RFC 8314 3.3, port 465) instead of STARTTLS; may is then as require, and none is as \
-         no.",
+        "yes: TLS from the first octet on (RFC 8314 3.3, port 465) instead of STARTTLS; may is then as require, none as no.",
     ),
     hop(
         "tls_library",
         "openssl",
         Text(TLS_LIBRARY, |s, t| t.parse().ok().map(|library| s.tls.library = library)),
-        "Who encrypts. openssl: the system's OpenSSL, which resumes sessions, can do dane, and tells what was agreed on. native: what \
-         the system has of its own, which is OpenSSL too, without these; it is the default where pipelane is built without the other \
-         (Apple).",
+        "Who encrypts. openssl: the system's OpenSSL, which resumes sessions, can do dane, and tells what was agreed on. \
+         native: what the system has of its own, without these; the default where there is no OpenSSL (Apple).",
     ),
     hop(
         "bare_newlines",
