@@ -2,6 +2,7 @@
 
 use crate::mail::NextHop;
 use std::net::SocketAddr;
+use std::str::FromStr;
 
 /// Who turns the name of a single host into addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -11,6 +12,18 @@ pub enum HostLookup {
     System,
     /// Our own DNS client.
     Dns,
+}
+
+impl FromStr for HostLookup {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<HostLookup, ()> {
+        match name {
+            "system" => Ok(HostLookup::System),
+            "dns" => Ok(HostLookup::Dns),
+            _ => Err(()),
+        }
+    }
 }
 
 /// Which name servers are asked, and whether they are believed. One DNS client is made for each of these.

@@ -101,7 +101,8 @@ fn a_redirect_is_not_followed() {
 
 #[test]
 fn a_policy_that_was_cut_is_none() {
-    let host = PolicyHost::start("policy", format!("HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\n{}", good()).into());
+    let host =
+        PolicyHost::start("policy", format!("HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\n{}", good()).into());
     host.cut();
     let (servers, news) = fetched_from(&host);
     assert!(servers.is_none() && news.contains("cannot be fetched"), "{news}");
@@ -119,7 +120,8 @@ fn the_certificate_must_be_valid_for_the_host_of_policies() {
 
 #[test]
 fn a_host_that_says_nothing_is_waited_for_only_so_long() {
-    let (silent, held) = (TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port"), PolicyHost::start("policy", page(&good())));
+    let (silent, held) =
+        (TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port"), PolicyHost::start("policy", page(&good())));
     held.hold(true);
     for port in [silent.local_addr().expect("bound").port(), held.port()] {
         let zone = Zone::start(RECORD);

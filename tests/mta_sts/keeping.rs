@@ -105,7 +105,10 @@ fn a_failure_of_dns_without_a_policy_is_told() {
     let zone = Zone::start(Some("v=STSv1; id=1;"));
     zone.fail();
     let found = Client::new(&zone, 9, None).find(at(0));
-    assert!(found.policy.is_none() && news(&found).contains("cannot be looked up: TXT of _mta-sts.a.test"), "{found:?}");
+    assert!(
+        found.policy.is_none() && news(&found).contains("cannot be looked up: TXT of _mta-sts.a.test"),
+        "{found:?}"
+    );
 }
 
 #[test]

@@ -98,8 +98,7 @@ fn connect(host: &Name, port: u16, errand: &Errand<'_>) -> Result<(Stream, Socke
     let addresses = found.addresses.iter().map(|address| SocketAddr::new(*address, port)).collect();
     let target = Target { host: host.as_str(), port };
     let budget = wait.until.saturating_duration_since(Instant::now());
-    let options =
-        DialOptions { source_address: errand.source_address, wake: wait.wake, ..DialOptions::new(budget) };
+    let options = DialOptions { source_address: errand.source_address, wake: wait.wake, ..DialOptions::new(budget) };
     let dialled = dial_addresses(&target, addresses, &options)?;
     let tls = TlsSettings {
         policy: TlsPolicy::Verify,

@@ -219,7 +219,10 @@ mod tests {
             ("mx: a.test\nmax_age: 86400\nmode: testing\nversion: STSv1", (Mode::Testing, 1, 86400)),
             ("version: STSv1 \t\n\n\r\nmode: \t enforce \nmx: a.test.\nmax_age: 0\n\n", (Mode::Enforce, 1, 60)),
             ("version: STSv1\nmode: none\nmax_age: 9999999999\n", (Mode::None, 0, 31_557_600)),
-            ("version: STSv1\nmode: enforce\nmode: none\nmx: a.test\nmax_age: 61\nmax_age: x\n", (Mode::Enforce, 1, 61)),
+            (
+                "version: STSv1\nmode: enforce\nmode: none\nmx: a.test\nmax_age: 61\nmax_age: x\n",
+                (Mode::Enforce, 1, 61),
+            ),
             ("version: STSv1\nversion: STSv9\nmode: none\nmax_age: 61\n", (Mode::None, 0, 61)),
             ("version: STSv1\nmode: none\nnew-one.x_y: ä b: c\nmax_age: 61\n", (Mode::None, 0, 61)),
         ] {

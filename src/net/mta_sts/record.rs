@@ -100,7 +100,8 @@ mod tests {
     #[test]
     fn what_is_no_record() {
         let (long_id, long_name) = (format!("v=STSv1; id={};", "a".repeat(33)), "n".repeat(33));
-        let (long_name, cut) = (format!("v=STSv1; id=1; {long_name}=1;"), format!("v=STSv1; id=1; x={}", "a".repeat(TEXT)));
+        let (long_name, cut) =
+            (format!("v=STSv1; id=1; {long_name}=1;"), format!("v=STSv1; id=1; x={}", "a".repeat(TEXT)));
         for text in [
             "",
             "v=STSv1",
