@@ -127,9 +127,10 @@ fn a_host_that_says_nothing_is_waited_for_only_so_long() {
         let zone = Zone::start(RECORD);
         let client = Client::new(&zone, port, None);
         let begun = Instant::now();
-        let found = client.find_within(Duration::from_millis(500), None, at(0));
+        let patience = Duration::from_secs(2);
+        let found = client.find_within(patience, None, at(0));
         assert!(found.policy.is_none() && news(&found).contains("cannot be fetched"), "{found:?}");
-        assert!((Duration::from_millis(500)..crate::LONG / 2).contains(&begun.elapsed()));
+        assert!((patience..crate::LONG / 2).contains(&begun.elapsed()));
     }
 }
 
@@ -150,5 +151,6 @@ fn a_stop_ends_the_wait_and_is_no_failure_of_the_domain() {
     host.hold(false);
     assert_eq!(client.servers(at(1)), Some(vec!["mx.test".into()]));
     // A wake that is signalled before ends it even sooner.
-    assert!(Client::new(&zone, host.port(), None).find_within(crate::LONG, Some(&wake), at(0)).policy.is_none());
+    let found = Client::new(&zone, host.port(), None).find_within(crate::LONG, Some(&wake), at(0));
+    assert!(found.policy.is_none() && found.news.is_empty(), "{found:?}");
 }

@@ -34,6 +34,13 @@ pub struct Errand<'a> {
     pub wait: Wait<'a>,
 }
 
+impl Errand<'_> {
+    /// Whether its wake is signalled.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.wait.wake.is_some_and(Wake::is_signalled)
+    }
+}
+
 /// Why there is no policy to be had. For people.
 #[derive(Debug, Error)]
 pub enum FetchError {
@@ -107,7 +114,7 @@ fn connect(host: &Name, port: u16, errand: &Errand<'_>) -> Result<(Stream, Socke
         library: errand.tls.library,
         ..TlsSettings::default()
     };
-    let is_given_up = || wait.wake.is_some_and(Wake::is_signalled);
+    let is_given_up = || errand.is_stopped();
     let server = dialled.address;
     let how = Handshake { name: host.as_str(), server, dane: None, until: wait.until, is_given_up: &is_given_up };
     let clear = Stream::Clear(Duplex::new(dialled.stream)?);

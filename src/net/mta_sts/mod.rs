@@ -27,7 +27,6 @@ pub use news::News;
 pub use policy::{BadPolicy, LONGEST, Mode, PATTERNS, POLICY, Pattern, Policy, SHORTEST};
 pub use record::{PolicyId, id};
 
-use super::Wake;
 use super::dns::{Name, SoftFailure, Type, Wait};
 use crate::sync::{Condvar, Mutex, MutexGuard, after};
 use std::collections::HashMap;
@@ -142,7 +141,9 @@ impl Policies {
             (Ok(Some(id)), _) => self.renew(domain, &id, errand, now, &mut news),
             (Ok(None), kept) => kept.map(|kept| kept.policy),
             (Err(error), kept) => {
-                news.push(News::NotAsked(error));
+                if !errand.is_stopped() {
+                    news.push(News::NotAsked(error));
+                }
                 kept.map(|kept| kept.policy)
             }
         };
@@ -195,7 +196,7 @@ impl Policies {
         match fetch(domain, self.port, &Errand { wait: Wait { until, ..errand.wait }, ..*errand }) {
             Ok(policy) => Some(self.keep(domain, Kept { id: id.clone(), policy, fetched: now }, news)),
             // It was not the domain that failed.
-            Err(_) if errand.wait.wake.is_some_and(Wake::is_signalled) => holding.map(|kept| kept.policy),
+            Err(_) if errand.is_stopped() => holding.map(|kept| kept.policy),
             Err(error) => {
                 self.memory.lock().entry(domain).failed = Some(now);
                 news.push(News::NotFetched { error, holds: holding.is_some() });
@@ -212,7 +213,7 @@ impl Policies {
             if !entry.is_fetching || entry.kept.as_ref().is_some_and(|kept| kept.holds(now)) {
                 return Some(memory);
             }
-            if errand.wait.wake.is_some_and(Wake::is_signalled) || Instant::now() >= errand.wait.until {
+            if errand.is_stopped() || Instant::now() >= errand.wait.until {
                 return None;
             }
             self.fetched.wait_until(&mut memory, after(SLICE));

@@ -68,7 +68,7 @@ impl Transport for Connection {
     }
 
     fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> Result<(), Error> {
-        let stream = self.stream.get_mut();
+        let mut stream = self.stream.lock();
         stream.set_deadline(Some(self.until));
         let mut rest = &self.buffers.output()[..amount];
         while !rest.is_empty() {
@@ -79,7 +79,7 @@ impl Transport for Connection {
     }
 
     fn await_input(&mut self, _: NextTimeout) -> Result<bool, Error> {
-        let stream = self.stream.get_mut();
+        let mut stream = self.stream.lock();
         stream.set_deadline(None);
         let room = self.buffers.input_append_buf();
         if room.is_empty() {
