@@ -30,6 +30,7 @@ const WRAPPED: &[(&str, &str)] = &[
     ("shuttle", "sync/explored.rs"),
     ("native_tls", "net/tls/native.rs"),
     ("openssl", "net/"),
+    ("ureq", "net/mta_sts/"),
 ];
 /// What `smtp` is without.
 const NOT_IN_SMTP: &[&str] =

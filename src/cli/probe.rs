@@ -2,11 +2,9 @@
 
 use clap::Args;
 use pipelane::config::{Level, NextHopSettings, Timeouts};
-use pipelane::conn::{Connection, Ledger, Manners, Opener, Server, Servers, Token};
+use pipelane::conn::{Connection, Ledger, Manners, Opener, Server, Servers, Token, Ways};
 use pipelane::mail::NextHop;
 use pipelane::net::Wake;
-use pipelane::net::dns::Resolvers;
-use pipelane::net::tls::Connectors;
 use pipelane::smtp::Extensions;
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -64,11 +62,11 @@ fn probe(args: &ProbeArgs) -> Result<(), String> {
         halt: Wake::new().map_err(|error| error.to_string())?,
     };
     let started = Instant::now();
-    let (connectors, resolvers) = (Connectors::default(), Resolvers::default());
+    let ways = Ways::default();
     let open = |server: &Arc<Server>, refused: &[SocketAddr]| {
-        Connection::<Nothing>::open(&opener, &connectors, server, refused, &|| None)
+        Connection::<Nothing>::open(&opener, &ways.connectors, server, refused, &|| None)
     };
-    let opened = Opener::in_turn(Servers::of(&opener, &resolvers), open, || false);
+    let opened = Opener::in_turn(Servers::of(&opener, &ways), open, || false);
     let mut connection = opened.map_err(|outcome| outcome.text)?;
     println!("server      {}", connection.server());
     println!("greeting    {}", connection.session().greeting());

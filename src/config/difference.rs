@@ -81,8 +81,17 @@ fn listen_keys(old: &Listen, new: &Listen) -> [(&'static str, bool); 6] {
     ]
 }
 
-fn limits_keys(old: &Limits, new: &Limits) -> [(&'static str, bool); 7] {
-    let Limits { connections, messages, bytes, message_size, content_memory, content_directory, drain } = old;
+fn limits_keys(old: &Limits, new: &Limits) -> [(&'static str, bool); 8] {
+    let Limits {
+        connections,
+        messages,
+        bytes,
+        message_size,
+        content_memory,
+        content_directory,
+        mta_sts_directory,
+        drain,
+    } = old;
     [
         ("limits.connections", *connections != new.connections),
         ("limits.messages", *messages != new.messages),
@@ -90,6 +99,7 @@ fn limits_keys(old: &Limits, new: &Limits) -> [(&'static str, bool); 7] {
         ("limits.message_size", *message_size != new.message_size),
         ("limits.content_memory", *content_memory != new.content_memory),
         ("limits.content_directory", *content_directory != new.content_directory),
+        ("limits.mta_sts_directory", *mta_sts_directory != new.mta_sts_directory),
         ("limits.drain_timeout", *drain != new.drain),
     ]
 }
@@ -143,6 +153,7 @@ mod tests {
             ("limits", "message_size", "\"1M\""),
             ("limits", "content_memory", "7"),
             ("limits", "content_directory", "\"/elsewhere\""),
+            ("limits", "mta_sts_directory", "\"/elsewhere\""),
             ("limits", "drain_timeout", "\"7s\""),
         ];
         let there = Section::Listen.keys().chain(Section::Limits.keys()).count();

@@ -2,6 +2,7 @@
 
 use crate::mail::NextHop;
 use std::net::SocketAddr;
+use std::str::FromStr;
 
 /// Who turns the name of a single host into addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -11,6 +12,18 @@ pub enum HostLookup {
     System,
     /// Our own DNS client.
     Dns,
+}
+
+impl FromStr for HostLookup {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<HostLookup, ()> {
+        match name {
+            "system" => Ok(HostLookup::System),
+            "dns" => Ok(HostLookup::Dns),
+            _ => Err(()),
+        }
+    }
 }
 
 /// Which name servers are asked, and whether they are believed. One DNS client is made for each of these.
@@ -34,4 +47,6 @@ pub struct Routing {
     pub own_names: Vec<String>,
     /// Where mail goes when no server of the next hop can be reached.
     pub fallback_relay: Option<NextHop>,
+    /// Whether mail domains are asked for their MTA-STS policy (RFC 8461).
+    pub mta_sts: bool,
 }

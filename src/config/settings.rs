@@ -267,6 +267,8 @@ pub struct Limits {
     pub content_memory: u64,
     /// Where those files are made.
     pub content_directory: PathBuf,
+    /// Where MTA-STS policies are kept; `None` keeps them in memory only.
+    pub mta_sts_directory: Option<PathBuf>,
     /// How long a stop waits for what is in flight.
     pub drain: Duration,
 }
@@ -280,6 +282,7 @@ impl Default for Limits {
             message_size: 0,
             content_memory: 128 << 10,
             content_directory: std::env::temp_dir(),
+            mta_sts_directory: Some("/var/lib/pipelane/mta-sts".into()),
             drain: Duration::from_secs(60),
         }
     }

@@ -170,7 +170,9 @@ impl<T: Token> Connection<T> {
                 OpenError::NotReady { server, reply: reply.clone() }
             }
             Some(CloseReason::NotSecure(text)) => {
-                OpenError::NotSecure { server, policy: self.opener.settings.tls.policy, text: text.clone() }
+                let pledge = &self.at.pledge;
+                let policy = pledge.settings(&self.opener.settings.tls).policy;
+                OpenError::NotSecure { server, policy, text: format!("{text}{}", pledge.because()) }
             }
             Some(CloseReason::Injected(why)) => OpenError::Injected { server, text: (*why).to_owned() },
             Some(reason) => OpenError::Broken { server, text: reason.to_string() },

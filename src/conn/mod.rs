@@ -3,11 +3,12 @@
 //! [`drive`] is the one loop that knows both the protocol and the socket; [`policy`] the one place where faults
 //! become outcomes; [`servers`] finds whom to connect to; [`ledger`] is what is remembered of servers from one connection to the
 //! next. [`delivery`] is a message on its way: which of its recipients still need a transaction; `secure` joins STARTTLS and TLS, [`pledge`] is what DNSSEC says of
-//! that;
+//! that, `domain_policy` what the mail domain itself says;
 //! [`aboard`] has the messages on one connection. Which message goes over which connection is decided above.
 
 pub mod aboard;
 pub mod delivery;
+mod domain_policy;
 pub mod drive;
 pub mod feed;
 pub mod gauge;
@@ -28,4 +29,4 @@ pub use feed::{Feed, Vacancy};
 pub use gauge::Gauge;
 pub use ledger::Ledger;
 pub use open::{Manners, OpenError, Opener};
-pub use servers::{Server, Servers};
+pub use servers::{Server, Servers, Ways};

@@ -78,6 +78,14 @@ pub enum OpenError {
         /// What is missing.
         text: String,
     },
+    /// The mail domain says that this is none of its servers (RFC 8461).
+    #[error("{server}: the MTA-STS policy of {domain} does not name this server, so nothing is sent to it")]
+    NotNamed {
+        /// Which.
+        server: String,
+        /// Whose mail it would have been.
+        domain: String,
+    },
     /// The connection ended before it could be used.
     #[error("{server}: {text}")]
     Broken {

@@ -14,9 +14,10 @@
 //! asked.
 
 use super::open::OpenError;
-use crate::config::TlsPolicy;
+use crate::config::{TlsPolicy, TlsSettings};
 use crate::net::dns::{Answer, Exchanger, Name, Record, Resolver, SoftFailure, Tlsa, Wait, tlsa};
 use crate::net::tls::Dane;
+use std::borrow::Cow;
 
 /// See the [module](self).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -33,16 +34,36 @@ pub enum Pledge {
         /// The name that they are of, which is asked for (RFC 7672 section 3.2.1).
         name: String,
     },
+    /// That it does TLS, with a certificate by an authority that is valid for its name: its domain's own word
+    /// ([`super::domain_policy`]).
+    Authority,
 }
 
 impl Pledge {
     /// What the policy comes to with this server.
     pub fn policy(&self, policy: TlsPolicy) -> TlsPolicy {
         match (policy, self) {
+            (_, Pledge::Authority) => TlsPolicy::Verify,
             (TlsPolicy::Dane, Pledge::None) => TlsPolicy::May,
             (TlsPolicy::Dane, Pledge::Encrypted) => TlsPolicy::Require,
             _ => policy,
         }
+    }
+
+    /// The settings for TLS with this server.
+    pub fn settings<'a>(&self, tls: &'a TlsSettings) -> Cow<'a, TlsSettings> {
+        match self {
+            // A name of the administrator's own is verified already.
+            Pledge::Authority if tls.policy != TlsPolicy::Verify => {
+                Cow::Owned(TlsSettings { policy: TlsPolicy::Verify, name: None, ..tls.clone() })
+            }
+            _ => Cow::Borrowed(tls),
+        }
+    }
+
+    /// On whose word more is asked than the administrator does, for errors.
+    pub fn because(&self) -> &'static str {
+        if *self == Pledge::Authority { ", as its domain's MTA-STS policy asks" } else { "" }
     }
 }
 

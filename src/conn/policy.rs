@@ -13,6 +13,7 @@
 //! | TLS handshake failed, certificate not valid        | the same, 4.7.5; see [`super::secure`]     |
 //! | octets in clear behind the 220 to STARTTLS         | the same                                   |
 //! | TLSA records needed and missing, or not to be had  | the same; see [`super::pledge`]            |
+//! | not named by its domain's MTA-STS policy           | the same; see [`super::domain_policy`]     |
 //! | greeting or EHLO refused, with any code            | next address; at the last: deferred, site in trouble |
 //! | 5yz, 4yz to MAIL, DATA, BDAT or the dot            | all recipients failed, deferred            |
 //! | 5yz, 4yz to RCPT                                   | that recipient failed, deferred            |
@@ -88,9 +89,10 @@ pub fn unopened(error: &OpenError) -> Outcome {
         OpenError::Route(error) => unrouted(error),
         OpenError::Dial(error) => Outcome::deferred(dial_status(&error.kind), error.to_string()),
         OpenError::NotSecure { .. } => Outcome::deferred(NO_TLS, error.to_string()),
-        OpenError::Handshake { .. } | OpenError::Injected { .. } | OpenError::NotVouched { .. } => {
-            Outcome::deferred(TLS_FAILED, error.to_string())
-        }
+        OpenError::Handshake { .. }
+        | OpenError::Injected { .. }
+        | OpenError::NotVouched { .. }
+        | OpenError::NotNamed { .. } => Outcome::deferred(TLS_FAILED, error.to_string()),
         OpenError::Broken { .. } => Outcome::deferred(LOST, error.to_string()),
     }
 }

@@ -1,7 +1,8 @@
 //! Encryption of a connection: what one attempt does about it, and the handshake between session and socket.
 //!
 //! What each policy comes to (RFC 3207, RFC 7435, RFC 8314). `dane` is one of these by what DNSSEC says of the server
-//! ([`super::pledge`]), or as `verify` with a certificate that must be as DNSSEC says:
+//! ([`super::pledge`]), or as `verify` with a certificate that must be as DNSSEC says; where a domain's MTA-STS policy is
+//! enforced ([`super::domain_policy`]), each of them is as `verify`:
 //!
 //! | what happens                                | `may`                       | `require`, `verify`         |
 //! |---------------------------------------------|-----------------------------|-----------------------------|
@@ -66,7 +67,7 @@ pub(super) type EndsBy<'a> = &'a dyn Fn() -> Option<Instant>;
 impl Opener {
     /// The first attempt with this server. Where a handshake has just failed and clear text is allowed, none is tried.
     pub(super) fn encryption(&self, at: &Server, address: SocketAddr) -> Encryption {
-        match Encryption::of(&self.settings.tls) {
+        match Encryption::of(&at.pledge.settings(&self.settings.tls)) {
             Encryption::StartTls
                 if at.pledge.policy(self.settings.tls.policy) == TlsPolicy::May
                     && self.ledger.has_broken_tls(address, Instant::now()) =>
@@ -87,7 +88,7 @@ impl Opener {
         server: &str,
         must_end_by: EndsBy<'_>,
     ) -> Result<Line, OpenError> {
-        let tls = &self.settings.tls;
+        let tls = at.pledge.settings(&self.settings.tls);
         let is_given_up = || must_end_by().is_some_and(|end| Instant::now() >= end);
         let (name, dane) = match &at.pledge {
             Pledge::Certificate { dane, name } => (name.as_str(), Some(dane)),
@@ -95,16 +96,16 @@ impl Opener {
         };
         let until = after(self.settings.timeouts.greeting);
         let how = Handshake { name, server: address, dane, until, is_given_up: &is_given_up };
-        let secured = connectors.get(tls).and_then(|connector| line.secured(&*connector, &how));
-        let line = secured.map_err(|error| self.unsecured(error, server))?;
+        let secured = connectors.get(&tls).and_then(|connector| line.secured(&*connector, &how));
+        let line = secured.map_err(|error| self.unsecured(error, at, server))?;
         if let Some(agreed) = line.agreed() {
             info!("{}: {}: {server}: encrypted: {agreed}", self.next_hop, self.lane);
         }
         Ok(line)
     }
 
-    fn unsecured(&self, error: TlsError, server: &str) -> OpenError {
-        let (server, policy) = (server.to_owned(), self.settings.tls.policy);
+    fn unsecured(&self, error: TlsError, at: &Server, server: &str) -> OpenError {
+        let (server, policy) = (server.to_owned(), at.pledge.settings(&self.settings.tls).policy);
         let resumed = matches!(error, TlsError::Session(_));
         match error {
             TlsError::Settings(text) => {
@@ -113,7 +114,7 @@ impl Opener {
                 OpenError::Handshake { server, policy, text, resumed }
             }
             TlsError::GivenUp => OpenError::Broken { server, text: error.to_string() },
-            _ => OpenError::Handshake { server, policy, text: error.to_string(), resumed },
+            _ => OpenError::Handshake { server, policy, text: format!("{error}{}", at.pledge.because()), resumed },
         }
     }
 }

@@ -4,11 +4,14 @@
 //! next hop come those of its fallback relay. Servers that are to be passed are left out. Nothing is looked up before its turn comes. At most [`PER_DESTINATION`]
 //! servers of a domain are tried. What each look-up failure means is [`super::policy`]'s.
 
+use super::domain_policy::DomainPolicy;
 use super::open::{OpenError, Opener};
 use super::pledge::{Asked, Pledge};
-use crate::config::HostLookup;
+use crate::config::{HostLookup, Limits};
 use crate::mail::{Destination, SMTP_PORT};
 use crate::net::dns::{self, Exchanger, Name, Resolvers, Wait};
+use crate::net::mta_sts::Policies;
+use crate::net::tls::Connectors;
 use crate::net::{Target, host_name, look_up};
 use crate::sync::after;
 use std::collections::VecDeque;
@@ -16,6 +19,24 @@ use std::net::SocketAddr;
 
 /// Servers of one domain that are tried.
 pub const PER_DESTINATION: usize = 5;
+
+/// What all lanes have together for their ways to servers.
+#[derive(Debug, Default)]
+pub struct Ways {
+    /// For encrypted connections.
+    pub connectors: Connectors,
+    /// For names.
+    pub resolvers: Resolvers,
+    /// What mail domains say of their servers.
+    pub policies: Policies,
+}
+
+impl Ways {
+    /// With a memory on disk, as the limits say.
+    pub fn new(limits: &Limits) -> Ways {
+        Ways { policies: Policies::new(limits.mta_sts_directory.clone()), ..Ways::default() }
+    }
+}
 
 /// A server to be tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +47,7 @@ pub struct Server {
     pub addresses: Vec<SocketAddr>,
     /// What DNS says of it; `None` when the system was asked.
     pub exchanger: Option<Exchanger>,
-    /// What DNSSEC says of its encryption, where the policy asks.
+    /// What DNSSEC or its domain's policy say of its encryption, where they are asked.
     pub pledge: Pledge,
     /// No other comes behind it.
     pub is_last: bool,
@@ -43,20 +64,22 @@ impl Server {
 /// Finds them one after the other. An error is of one destination; others may follow.
 pub struct Servers<'a> {
     opener: &'a Opener,
-    resolvers: &'a Resolvers,
+    ways: &'a Ways,
     destinations: VecDeque<&'a Destination>,
     found: VecDeque<Server>,
     /// The mail domain whose they are, if it is one.
     domain: Option<Name>,
+    /// That domain's policy.
+    policy: Option<DomainPolicy>,
 }
 
 impl<'a> Servers<'a> {
     /// Those of the opener's next hop.
-    pub fn of(opener: &'a Opener, resolvers: &'a Resolvers) -> Servers<'a> {
+    pub fn of(opener: &'a Opener, ways: &'a Ways) -> Servers<'a> {
         let fallback = opener.settings.routing.fallback_relay.as_ref().filter(|relay| **relay != opener.next_hop);
         let relays = fallback.into_iter().flat_map(|relay| relay.destinations());
         let destinations = opener.next_hop.destinations().iter().chain(relays).collect();
-        Servers { opener, resolvers, destinations, found: VecDeque::new(), domain: None }
+        Servers { opener, ways, destinations, found: VecDeque::new(), domain: None, policy: None }
     }
 
     fn look_up(&self, destination: &Destination) -> Result<Vec<Server>, OpenError> {
@@ -84,11 +107,21 @@ impl<'a> Servers<'a> {
         (settings.routing.host_lookup == HostLookup::Dns || settings.tls.policy.is_dane()) && !host.contains(':')
     }
 
-    /// The server with what DNSSEC says of it.
+    /// The server with what DNSSEC and its domain's policy say of it.
     fn pledged(&self, server: Server) -> Result<Server, OpenError> {
+        let pledge = self.proved(&server)?;
+        let pledge = match (&self.policy, &server.exchanger) {
+            (Some(policy), Some(exchanger)) => policy.applied(&exchanger.name, pledge)?,
+            _ => pledge,
+        };
+        Ok(Server { pledge, ..server })
+    }
+
+    /// What DNSSEC says of it.
+    fn proved(&self, server: &Server) -> Result<Pledge, OpenError> {
         let policy = self.opener.settings.tls.policy;
         if !policy.is_dane() {
-            return Ok(server);
+            return Ok(Pledge::None);
         }
         let asked = Asked {
             policy,
@@ -97,15 +130,27 @@ impl<'a> Servers<'a> {
             exchanger: server.exchanger.as_ref(),
             domain: self.domain.as_ref(),
         };
-        let pledge = asked.pledge(&self.resolver(), &self.wait())?;
-        Ok(Server { pledge, ..server })
+        asked.pledge(&self.resolver(), &self.wait())
     }
 
     fn of_domain(&self, domain: &str, port: u16) -> Result<Vec<Server>, OpenError> {
         // On another port this system is not what mail for a domain comes to.
         let own = if port == SMTP_PORT { self.own_names() } else { Vec::new() };
-        let exchangers = dns::route(&self.resolver(), domain, &own, &self.wait())?;
+        let exchangers = self.wanted(dns::route(&self.resolver(), domain, &own, &self.wait())?)?;
         Ok(exchangers.into_iter().take(PER_DESTINATION).map(|exchanger| known(exchanger, port)).collect())
+    }
+
+    /// Those that the domain's policy names, where it is enforced. With DANE each is asked for its own TLSA records.
+    fn wanted(&self, mut exchangers: Vec<Exchanger>) -> Result<Vec<Exchanger>, OpenError> {
+        let enforced = self.policy.as_ref().filter(|policy| policy.is_enforced());
+        if let Some(policy) = enforced.filter(|_| !self.opener.settings.tls.policy.is_dane()) {
+            let best = exchangers.first().map(|exchanger| policy.refusal(exchanger.name.as_str()));
+            exchangers.retain(|exchanger| policy.names(&exchanger.name));
+            if let (true, Some(error)) = (exchangers.is_empty(), best) {
+                return Err(error);
+            }
+        }
+        Ok(exchangers)
     }
 
     fn own_names(&self) -> Vec<Name> {
@@ -115,7 +160,7 @@ impl<'a> Servers<'a> {
     }
 
     fn resolver(&self) -> std::sync::Arc<dns::Resolver> {
-        self.resolvers.get(&self.opener.settings.routing.name_servers)
+        self.ways.resolvers.get(&self.opener.settings.routing.name_servers)
     }
 
     fn wait(&self) -> Wait<'_> {
@@ -147,6 +192,8 @@ impl Iterator for Servers<'_> {
                 Destination::Domain { name, .. } => Name::parse(name).ok(),
                 _ => None,
             };
+            let of_domain = |domain: &Name| DomainPolicy::find(self.opener, self.ways, &self.resolver(), domain);
+            self.policy = self.domain.as_ref().and_then(of_domain);
             match self.look_up(destination) {
                 Ok(mut servers) => {
                     servers.retain(|server| !self.opener.passed.contains(&server.label()));

@@ -48,7 +48,8 @@ pub struct Engine {
 impl Engine {
     /// An engine with this configuration. No thread or connection is made before there is work.
     pub fn new(config: Arc<Config>) -> Arc<Engine> {
-        Engine::with_connector(config, Arc::new(Dialler::default()))
+        let dialler = Dialler::new(&config.limits);
+        Engine::with_connector(config, Arc::new(dialler))
     }
 
     /// The same, with another way to come to connections.

@@ -3,10 +3,9 @@
 //! [`Dialler`] makes the real ones: [`crate::conn::Connection`]. A test makes others, which carry messages as its script says.
 
 use super::Obligation;
-use crate::conn::{Connection, Feed, Opener, Server, Servers};
+use crate::config::Limits;
+use crate::conn::{Connection, Feed, Opener, Server, Servers, Ways};
 use crate::mail::Outcome;
-use crate::net::dns::Resolvers;
-use crate::net::tls::Connectors;
 use crate::smtp::CloseReason;
 use std::fmt::Debug;
 use std::net::SocketAddr;
@@ -34,10 +33,19 @@ pub trait Connector: Debug + Send + Sync {
 /// Connects over TCP.
 #[derive(Debug, Default)]
 pub struct Dialler {
-    /// For encrypted connections of all lanes.
-    connectors: Connectors,
-    /// For the servers of all next hops.
-    resolvers: Resolvers,
+    ways: Ways,
+}
+
+impl Dialler {
+    /// One that keeps what is to outlive it where the limits say.
+    pub fn new(limits: &Limits) -> Dialler {
+        Dialler::over(Ways::new(limits))
+    }
+
+    /// One for these ways.
+    pub fn over(ways: Ways) -> Dialler {
+        Dialler { ways }
+    }
 }
 
 impl Connector for Dialler {
@@ -45,9 +53,9 @@ impl Connector for Dialler {
         // Nothing is on the wire yet: a stop ends the attempt at once.
         let must_end_by = || is_stopping().then(Instant::now);
         let open = |server: &Arc<Server>, refused: &[SocketAddr]| {
-            Connection::<Obligation>::open(opener, &self.connectors, server, refused, &must_end_by)
+            Connection::<Obligation>::open(opener, &self.ways.connectors, server, refused, &must_end_by)
         };
-        let connection = Opener::in_turn(Servers::of(opener, &self.resolvers), open, is_stopping)?;
+        let connection = Opener::in_turn(Servers::of(opener, &self.ways), open, is_stopping)?;
         Ok(Box::new(connection))
     }
 }

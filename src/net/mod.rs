@@ -1,7 +1,7 @@
 //! Floor 2: sockets with plain blocking calls, without any SMTP.
 //!
 //! [`dial()`] turns a host and port into a connected stream, trying its addresses as RFC 8305 says; [`Duplex`] makes
-//! that stream safe to write to without reading; [`tls`] encrypts it; [`Wake`] lets another thread end a wait; [`sys`] holds the
+//! that stream safe to write to without reading; [`tls`] encrypts it; [`mta_sts`] fetches what a mail domain says of its servers; [`Wake`] lets another thread end a wait; [`sys`] holds the
 //! system calls, and with them all `unsafe` of this floor. Nothing here knows what the bytes mean, starts a thread,
 //! touches a signal or writes a log.
 
@@ -11,6 +11,7 @@ pub mod duplex;
 #[cfg(pipelane_shuttle)]
 mod explored;
 pub mod host;
+pub mod mta_sts;
 pub mod sys;
 pub mod tls;
 

@@ -6,6 +6,7 @@
 //! | `ca`        | an authority                                                   |
 //! | `mx`        | the server `mx.test`, by `ca`                                  |
 //! | `other`     | the server `other.test`, by `ca`                               |
+//! | `policy`    | the server `mta-sts.a.test`, by `ca`                           |
 //! | `expired`   | `mx.test`, by `ca`, and out of date; all others last a day     |
 //! | `stranger`  | `mx.test`, by itself                                           |
 //! | `curve`     | the same with an elliptic curve                                |
@@ -39,6 +40,7 @@ impl Certificates {
             openssl(at, &format!("req -x509 {curve} -days 1 -keyout curve.key -out curve.pem -subj /CN=mx.test"));
             issue(at, "mx", "-newkey rsa:2048 -nodes", "subjectAltName=DNS:mx.test", "ca", 1);
             issue(at, "other", curve, "subjectAltName=DNS:other.test", "ca", 1);
+            issue(at, "policy", curve, "subjectAltName=DNS:mta-sts.a.test", "ca", 1);
             issue(at, "expired", curve, "subjectAltName=DNS:mx.test", "ca", -1);
             issue(at, "issuer", curve, "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign", "ca", 1);
             issue(at, "under", curve, "subjectAltName=DNS:mx.test", "issuer", 1);

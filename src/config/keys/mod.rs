@@ -101,6 +101,20 @@ impl Key {
     }
 }
 
+// Rows of the table, by section.
+
+const fn listen(name: &'static str, default: &'static str, kind: Kind<Listen>, doc: &'static str) -> Key {
+    Key { name, default, doc, place: Place::Listen(kind) }
+}
+
+const fn limit(name: &'static str, default: &'static str, kind: Kind<Limits>, doc: &'static str) -> Key {
+    Key { name, default, doc, place: Place::Limits(kind) }
+}
+
+const fn hop(name: &'static str, default: &'static str, kind: Kind<NextHopSettings>, doc: &'static str) -> Key {
+    Key { name, default, doc, place: Place::NextHop(kind) }
+}
+
 /// Why a key could not be set.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum KeyError {

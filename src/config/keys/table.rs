@@ -3,14 +3,14 @@
 //! Names, once shipped, stay. The defaults are those of [`crate::config::settings`]; a test says so.
 
 use super::kind::Kind::{Count, List, Octets, Text, Time, Words};
-use super::kind::{Kind, bounds};
+use super::kind::bounds;
 use super::syntax::{
     self, ACCOUNT, ADDRESS, CONGESTION, DSCP, HELO, HOST_LOOKUP, KEYWORDS, LANES, LEVEL, LINES, MODE, NAME_SERVERS,
     NAMES, NEWLINES, OPTIONAL_PATH, ORDER, PATH, RELAY, SIZEBINS, SOCKETS, TLS_FILE, TLS_LIBRARY, TLS_NAME, TLS_POLICY,
     TLS_VERSION, TRUST, YES_OR_NO,
 };
-use super::{Key, Place};
-use crate::config::{HostLookup, Limits, Listen, NextHopSettings, sorting};
+use super::{Key, hop, limit, listen};
+use crate::config::sorting;
 
 const K: u64 = 1 << 10;
 const G: u64 = 1 << 30;
@@ -19,18 +19,6 @@ const SECOND: u64 = 1000;
 const HOUR: u64 = 3600 * SECOND;
 /// What a stage of a session may take, in milliseconds.
 const STAGE: super::kind::Bounds = bounds(100, 24 * HOUR);
-
-const fn listen(name: &'static str, default: &'static str, kind: Kind<Listen>, doc: &'static str) -> Key {
-    Key { name, default, doc, place: Place::Listen(kind) }
-}
-
-const fn limit(name: &'static str, default: &'static str, kind: Kind<Limits>, doc: &'static str) -> Key {
-    Key { name, default, doc, place: Place::Limits(kind) }
-}
-
-const fn hop(name: &'static str, default: &'static str, kind: Kind<NextHopSettings>, doc: &'static str) -> Key {
-    Key { name, default, doc, place: Place::NextHop(kind) }
-}
 
 /// Every key, by section.
 pub static KEYS: &[Key] = &[
@@ -113,6 +101,13 @@ pub static KEYS: &[Key] = &[
         }),
         "Directory of those files. They have no name and vanish with the process. Empty is the system's temporary \
          directory (TMPDIR, or else /tmp).",
+    ),
+    limit(
+        "mta_sts_directory",
+        "/var/lib/pipelane/mta-sts",
+        Text(TLS_FILE, |s, t| syntax::optional(t, syntax::path).map(|path| s.mta_sts_directory = path)),
+        "Directory in which MTA-STS policies (mta_sts) outlive a restart, a file for each mail domain. It is made when it is \
+         needed. Empty keeps them in memory only.",
     ),
     limit(
         "drain_timeout",
@@ -256,10 +251,7 @@ pub static KEYS: &[Key] = &[
     hop(
         "host_lookup",
         "system",
-        Text(HOST_LOOKUP, |s, t| {
-            let lookup = |dns| if dns { HostLookup::Dns } else { HostLookup::System };
-            syntax::either(t, "dns", "system").map(|dns| s.routing.host_lookup = lookup(dns))
-        }),
+        Text(HOST_LOOKUP, |s, t| t.parse().ok().map(|lookup| s.routing.host_lookup = lookup)),
         "Who turns the host of a next hop in brackets into addresses. system: getaddrinfo(3), so that /etc/hosts counts. dns: the \
          name servers, and a stop does not have to wait for them. A domain without brackets is looked up in DNS in any case.",
     ),
@@ -275,6 +267,13 @@ pub static KEYS: &[Key] = &[
         "",
         Text(RELAY, |s, t| syntax::optional(t, |text| text.parse().ok()).map(|relay| s.routing.fallback_relay = relay)),
         "A further next hop, tried when no server of this one can be found or reached, or does not take a message or recipient for now.",
+    ),
+    hop(
+        "mta_sts",
+        "no",
+        Text(YES_OR_NO, |s, t| syntax::either(t, "yes", "no").map(|yes| s.routing.mta_sts = yes)),
+        "yes: a mail domain's MTA-STS policy (RFC 8461) is fetched over HTTPS; where it is to be enforced, mail goes only to \
+         servers that it names, with TLS as under verify, whatever tls says. Never for a next hop in brackets.",
     ),
     hop(
         "tls",

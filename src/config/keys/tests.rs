@@ -27,6 +27,7 @@ fn other_limits() -> Limits {
         message_size: 7,
         content_memory: 7,
         content_directory: "/other".into(),
+        mta_sts_directory: Some("/other".into()),
         drain: Duration::from_secs(7),
     }
 }
@@ -56,6 +57,7 @@ fn other_next_hop() -> NextHopSettings {
             host_lookup: HostLookup::Dns,
             own_names: vec!["x".into()],
             fallback_relay: "x".parse().ok(),
+            mta_sts: true,
         },
         tls: TlsSettings {
             policy: TlsPolicy::Verify,

@@ -9,6 +9,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 use thiserror::Error;
 
+/// The most octets of a text that are kept; what is behind them is cut off.
+pub const TEXT: usize = 1024;
+
 /// What is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Type {
@@ -20,6 +23,8 @@ pub enum Type {
     Mx,
     /// Certificates that a server may show (RFC 6698).
     Tlsa,
+    /// Text.
+    Txt,
 }
 
 impl Type {
@@ -30,6 +35,7 @@ impl Type {
             Type::Aaaa => "AAAA",
             Type::Mx => "MX",
             Type::Tlsa => "TLSA",
+            Type::Txt => "TXT",
         }
     }
 }
@@ -48,6 +54,8 @@ pub enum Record {
     },
     /// Of type TLSA.
     Tlsa(Tlsa),
+    /// Of type TXT: its strings joined (RFC 7208 3.3), of which no more than [`TEXT`] octets are kept.
+    Txt(Box<[u8]>),
 }
 
 /// A TLSA record (RFC 6698 2.1), as it is: numbers that nobody knows are for the reader to pass over.

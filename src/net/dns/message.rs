@@ -5,7 +5,7 @@
 //! caller goes on listening. "No such name" and "no data" are believed only from a server that answers with
 //! authority or recursion; without either it knows nothing, and mail would be returned for that.
 
-use super::answer::{Answer, Content, Record, Tlsa, Type};
+use super::answer::{Answer, Content, Record, TEXT, Tlsa, Type};
 use super::{CHAIN, Name};
 use domain::base::iana::{Class, Opcode, OptRcode, Rcode, Rtype};
 use domain::base::name::ParsedName;
@@ -90,6 +90,7 @@ impl Question<'_> {
             Type::Aaaa => Rtype::AAAA,
             Type::Mx => Rtype::MX,
             Type::Tlsa => Rtype::TLSA,
+            Type::Txt => Rtype::TXT,
         }
     }
 
@@ -229,6 +230,10 @@ fn data(record: &ParsedRecord<'_, &[u8]>) -> Option<Data> {
             matching: tlsa.matching_type().into(),
             data: tlsa.data().to_vec(),
         }),
+        AllRecordData::Txt(txt) => {
+            let octets = txt.iter().flatten().copied().take(TEXT);
+            Record::Txt(octets.collect())
+        }
         _ => return None,
     };
     Some(Data::Record(record))

@@ -19,7 +19,7 @@ mod route;
 mod servers;
 mod source;
 
-pub use answer::{Answer, Content, Record, SoftFailure, Tlsa, Type};
+pub use answer::{Answer, Content, Record, SoftFailure, TEXT, Tlsa, Type};
 pub use exchange::Wait;
 pub use name::{Name, NameError};
 pub use resolver::{Resolver, tlsa};

@@ -1,6 +1,6 @@
 //! One question, and all that can come back.
 
-use super::server::{A, CNAME, NS, NXDOMAIN, Reply, SOA, TLSA, TestServer};
+use super::server::{A, CNAME, NS, NXDOMAIN, Reply, SOA, TLSA, TXT, TestServer};
 use super::*;
 use std::net::{Ipv4Addr, UdpSocket};
 
@@ -225,4 +225,17 @@ fn tlsa_records_are_found_under_the_port() {
     assert_eq!((server.asked()[0].name.as_str(), server.asked()[0].rtype), ("_25._tcp.mx.test", TLSA));
     let fails = TestServer::saying(|reply| reply.rcode(2));
     assert!(tlsa(&resolver(&[&fails]), 25, &name("mx.test"), &long()).is_err());
+}
+
+#[test]
+fn a_text_is_asked_for_under_its_own_name_and_two_are_told_apart() {
+    let server = TestServer::start(|asked| {
+        let reply = Reply::to(asked).record("_mta-sts.a.test", TXT, 60, "v=STSv1; |id=1;");
+        vec![reply.record("_mta-sts.a.test", TXT, 60, "other").octets()]
+    });
+    let asked = name("a.test").below("_mta-sts").expect("short");
+    let answer = resolver(&[&server]).query(&asked, Type::Txt, &long()).expect("an answer");
+    let expected = [Record::Txt((*b"v=STSv1; id=1;").into()), Record::Txt((*b"other").into())];
+    assert_eq!(answer.records(), expected);
+    assert_eq!((server.asked()[0].name.as_str(), server.asked()[0].rtype), ("_mta-sts.a.test", TXT));
 }

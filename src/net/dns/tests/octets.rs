@@ -1,7 +1,7 @@
 //! Octets without sense, and sensible ones with errors in them: never a panic, never an answer to another question.
 
 use super::super::message::{Heard, Question};
-use super::server::{A, Asked, CNAME, MX, NXDOMAIN, Reply, SOA};
+use super::server::{A, Asked, CNAME, MX, NXDOMAIN, Reply, SOA, TXT};
 use super::*;
 use proptest::prelude::*;
 
@@ -154,4 +154,35 @@ proptest! {
         let _ = Settings::parse(&text);
         let _ = text.parse::<Server>();
     }
+}
+
+/// What a TXT record with these octets as its data comes to.
+fn of_text(data: &[u8]) -> Option<Heard> {
+    let name = name("a.test");
+    let question = Question { id: 0x1234, name: &name, of: Type::Txt, edns: true };
+    let octets = question.octets().expect("it fits");
+    let from = "127.0.0.1:9".parse().expect("an address");
+    let asked = Asked { octets, name: name.to_string(), rtype: TXT, is_tcp: false, from };
+    let mut reply = Reply::to(&asked).octets();
+    reply[7] = 1;
+    reply.extend([0xc0, 12, 0, 16, 0, 1, 0, 0, 0, 60]);
+    reply.extend((data.len() as u16).to_be_bytes());
+    reply.extend(data);
+    question.read(&reply)
+}
+
+#[test]
+fn the_strings_of_a_text_are_joined_and_what_is_too_long_is_cut() {
+    let text = |data: &[u8]| match of_text(data) {
+        Some(Heard::Answer(answer)) => match answer.records() {
+            [Record::Txt(text)] => text.to_vec(),
+            other => panic!("{other:?}"),
+        },
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(text(b"\x05v=STS\x00\x03v1;"), b"v=STSv1;");
+    let long = [&[255][..], &[b'a'; 255]].concat().repeat(200);
+    assert_eq!(text(&long), [b'a'; TEXT]);
+    // A string that is longer than the record.
+    assert_eq!(of_text(b"\x09v=STSv1;"), None);
 }

@@ -14,6 +14,7 @@ pub const NS: u16 = 2;
 pub const CNAME: u16 = 5;
 pub const SOA: u16 = 6;
 pub const MX: u16 = 15;
+pub const TXT: u16 = 16;
 pub const AAAA: u16 = 28;
 pub const TLSA: u16 = 52;
 
@@ -133,6 +134,8 @@ fn record(owner: &str, rtype: u16, ttl: u32, data: &str) -> Vec<u8> {
             octets.extend(data.parse::<u32>().expect("a number").to_be_bytes());
             octets
         }
+        // Strings, with `|` between them.
+        TXT => data.split('|').flat_map(|text| [&[text.len() as u8], text.as_bytes()].concat()).collect(),
         TLSA => data.split(' ').map(|octet| octet.parse().expect("an octet")).collect(),
         _ => wire(data),
     };
