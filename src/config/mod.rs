@@ -15,7 +15,7 @@ pub mod tls;
 
 pub use difference::Difference;
 pub use errors::{ConfigError, ConfigErrors};
-pub use settings::{Config, Level, Limits, Listen, NextHopSettings, Timeouts, Trust};
+pub use settings::{Config, Level, Limits, Listen, NextHopSettings, Protocol, Timeouts, Trust};
 pub use sorting::Order;
 pub use tls::{TlsPolicy, TlsSettings, TlsVersion};
 

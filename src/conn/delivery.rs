@@ -5,7 +5,7 @@
 
 use super::policy;
 use crate::mail::{Content, Envelope, Message, NextHop, Outcome};
-use crate::smtp::{Answers, Reply, Transaction};
+use crate::smtp::{Answers, Reply, Said, Transaction};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
@@ -97,10 +97,11 @@ impl<T> Delivery<T> {
         self.remaining.extend(overflow);
     }
 
-    /// A transaction was sent whole and not answered; what was said to its first recipients stands.
-    pub fn in_doubt(&mut self, recipients: &[usize], said: &[Reply], outcome: &Outcome) {
+    /// A transaction was sent whole and not answered to its end; what was said to single recipients stands.
+    pub fn in_doubt(&mut self, recipients: &[usize], said: &Said, outcome: &Outcome) {
         for (place, index) in recipients.iter().enumerate() {
-            match said.get(place).filter(|reply| reply.is_negative()) {
+            let refused = || said.recipient(place).filter(|reply| reply.is_negative());
+            match said.verdict(place).or_else(refused) {
                 Some(reply) => self.settle(*index, policy::answered(reply)),
                 None => self.settle(*index, outcome.clone()),
             }
@@ -108,11 +109,12 @@ impl<T> Delivery<T> {
     }
 
     /// A transaction was not taken: its recipients are left to be sent to, but for those that were refused for good
-    /// before that. Whether there were any: then something was gained.
-    pub fn unsent(&mut self, recipients: &[usize], said: &[Reply]) -> bool {
+    /// before that, or have their verdict. Whether there were any: then something was gained.
+    pub fn unsent(&mut self, recipients: &[usize], said: &Said) -> bool {
         let before = self.remaining.len();
         for (place, index) in recipients.iter().enumerate() {
-            match said.get(place).filter(|reply| reply.is_permanent()) {
+            let refused = || said.recipient(place).filter(|reply| reply.is_permanent());
+            match said.verdict(place).or_else(refused) {
                 Some(reply) => self.settle(*index, policy::answered(reply)),
                 None => self.remaining.push(*index),
             }

@@ -183,6 +183,7 @@ impl Opener {
     fn session_options(&self, encryption: Encryption) -> SessionOptions {
         let settings = &self.settings;
         SessionOptions {
+            protocol: settings.protocol,
             helo_name: settings.helo_name.clone().unwrap_or_else(crate::net::host_name),
             ignore_extensions: settings.ignore_extensions.clone(),
             max_level: settings.max_level,

@@ -6,7 +6,7 @@ use super::kind::Kind::{Count, List, Octets, Text, Time, Words};
 use super::kind::{Kind, bounds};
 use super::syntax::{
     self, ACCOUNT, ADDRESS, CONGESTION, DSCP, HELO, KEYWORDS, LANES, LEVEL, LINES, MODE, NEWLINES, OPTIONAL_PATH,
-    ORDER, PATH, SIZEBINS, SOCKETS, TLS_FILE, TLS_NAME, TLS_POLICY, TLS_VERSION, TRUST, YES_OR_NO,
+    ORDER, PATH, PROTOCOL, SIZEBINS, SOCKETS, TLS_FILE, TLS_NAME, TLS_POLICY, TLS_VERSION, TRUST, YES_OR_NO,
 };
 use super::{Key, Place};
 use crate::config::{Limits, Listen, NextHopSettings, sorting};
@@ -162,6 +162,13 @@ pub static KEYS: &[Key] = &[
         Words(CONGESTION, |s, w| sorting::congestion(w).map(|names| s.congestion = names)),
         "TCP congestion control of each bin's connections, by the name that the kernel has for it (tcp(7)): one for each, or \
          one for all alike. One that the kernel does not have is said in the log, and its default is used. Empty leaves it to the system.",
+    ),
+    hop(
+        "protocol",
+        "smtp",
+        Text(PROTOCOL, |s, t| t.parse().ok().map(|protocol| s.protocol = protocol)),
+        "What is spoken: smtp, or lmtp (RFC 2033) to a mail store, which then decides over each recipient by itself. Never \
+         LMTP to port 25.",
     ),
     hop(
         "max_level",

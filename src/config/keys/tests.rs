@@ -1,7 +1,7 @@
 //! The table against the settings: every key reaches its own field, and every default is the default.
 
 use super::*;
-use crate::config::{Config, Level, Order, Timeouts, TlsPolicy, TlsSettings, TlsVersion, Trust};
+use crate::config::{Config, Level, Order, Protocol, Timeouts, TlsPolicy, TlsSettings, TlsVersion, Trust};
 use std::time::Duration;
 
 /// Settings in which no field has its default: written out, so that a new field does not compile without a thought here.
@@ -37,6 +37,7 @@ fn other_next_hop() -> NextHopSettings {
         max_connections: 7,
         dscp: vec![7],
         congestion: vec!["x".into()],
+        protocol: Protocol::Lmtp,
         max_level: Level::Lockstep,
         trust: Trust::Stream,
         window_messages: 7,
@@ -190,6 +191,7 @@ fn a_text_sets_a_key_of_a_next_hop() {
         ("window_bytes", "64K"),
         ("rset_timeout", "500ms"),
         ("trust", "stream"),
+        ("protocol", "lmtp"),
         ("max_level", "overlap"),
         ("helo_name", "mail.example.org"),
         ("source_address", "127.0.0.9"),
@@ -206,6 +208,7 @@ fn a_text_sets_a_key_of_a_next_hop() {
             window_bytes: 65_536,
             timeouts: Timeouts { rset: Duration::from_millis(500), ..Timeouts::default() },
             trust: Trust::Stream,
+            protocol: Protocol::Lmtp,
             max_level: Level::Overlap,
             helo_name: Some("mail.example.org".into()),
             source_address: Some([127, 0, 0, 9].into()),
