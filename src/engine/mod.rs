@@ -4,6 +4,7 @@
 //! no queue on disk: what it holds, its caller holds too, so that a crash at any point loses nothing.
 
 mod channel;
+mod sites;
 pub mod status;
 
 use crate::config::Config;
@@ -84,8 +85,8 @@ impl Engine {
     /// How everything is at this moment.
     pub fn status(&self) -> EngineStatus {
         let channels: Vec<Arc<Channel>> = self.channels.lock().values().cloned().collect();
-        let mut channels: Vec<_> = channels.iter().map(|channel| channel.status()).collect();
-        channels.sort_by(|a, b| a.next_hop.cmp(&b.next_hop));
+        let mut channels: Vec<_> = channels.iter().flat_map(|channel| channel.status()).collect();
+        channels.sort_by(|a, b| (&a.next_hop, &a.passed).cmp(&(&b.next_hop, &b.passed)));
         EngineStatus {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             process: std::process::id(),

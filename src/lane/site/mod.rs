@@ -17,7 +17,7 @@ use super::crew::{Backlog, Crew};
 use super::member::{Handle, Standing};
 use super::queue::{Queue, Taken};
 use super::trouble::Trouble;
-use super::{Connector, Job, Offers, Statistics, report};
+use super::{Connector, Job, Offers, Onward, Statistics, report};
 use crate::config::NextHopSettings;
 use crate::conn::{Ledger, Manners, Token, Vacancy};
 use crate::mail::{EnhancedStatus, NextHop, Outcome};
@@ -25,7 +25,7 @@ use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::thread::JoinHandle;
 use crate::sync::{Budget, Condvar, Mutex, RwLock};
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 /// A message that is not taken, and what to report.
@@ -44,6 +44,9 @@ pub struct Site {
     pub statistics: Arc<Statistics>,
     /// How its lanes come to connections.
     pub connector: Arc<dyn Connector>,
+    /// Servers that are not asked, because they have put off everything that comes here.
+    pub passed: Arc<[String]>,
+    onward: Option<Weak<dyn Onward>>,
     settings: RwLock<Arc<NextHopSettings>>,
     state: Mutex<State>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -97,12 +100,28 @@ impl Site {
             connections,
             statistics,
             connector,
+            passed: Arc::default(),
+            onward: None,
             settings: RwLock::new(settings),
             state: Mutex::new(state),
             threads: Mutex::default(),
             changed: Condvar::new(),
             stopping: AtomicBool::new(false),
         }
+    }
+
+    /// The same without these servers; `onward` takes what its own server puts off.
+    pub fn passing<O: Onward + 'static>(self, passed: Vec<String>, onward: Weak<O>) -> Site {
+        Site { passed: passed.into(), onward: Some(onward), ..self }
+    }
+
+    /// Hands a message on whose recipients this server has put off. One that cannot go on comes back.
+    pub fn hand_on(&self, job: Job, server: &str) -> Result<(), Box<Job>> {
+        let onward = self.onward.as_ref().and_then(Weak::upgrade);
+        let Some(onward) = onward else { return Err(Box::new(job)) };
+        let mut passed = self.passed.to_vec();
+        passed.push(server.to_owned());
+        onward.hand_on(job, passed)
     }
 
     /// The settings in force.
@@ -204,14 +223,14 @@ impl Site {
                 return (Some(job), self.staff(&mut state));
             }
             drop(state);
-            report::withdraw(job);
+            report::withdraw(job, &self.statistics);
         }
     }
 
     /// Disposes of all messages that wait and that nobody waits for any more, which gives their room back.
     pub fn dispose_of_withdrawn(&self) {
         let gone = self.state.lock().queue.take_withdrawn();
-        gone.into_iter().for_each(report::withdraw);
+        gone.into_iter().for_each(|job| report::withdraw(job, &self.statistics));
     }
 
     /// Messages that wait for lanes such as this one.
