@@ -4,11 +4,10 @@ use clap::Args;
 use pipelane::config::{Level, NextHopSettings, Timeouts};
 use pipelane::conn::{Connection, Ledger, Manners, Opener, Server, Servers, Token};
 use pipelane::mail::NextHop;
-use pipelane::net::Wake;
+use pipelane::net::{Endpoint, Wake};
 use pipelane::net::dns::Resolvers;
 use pipelane::net::tls::Connectors;
 use pipelane::smtp::Extensions;
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -65,7 +64,7 @@ fn probe(args: &ProbeArgs) -> Result<(), String> {
     };
     let started = Instant::now();
     let (connectors, resolvers) = (Connectors::default(), Resolvers::default());
-    let open = |server: &Arc<Server>, refused: &[SocketAddr]| {
+    let open = |server: &Arc<Server>, refused: &[Endpoint]| {
         Connection::<Nothing>::open(&opener, &connectors, server, refused, &|| None)
     };
     let opened = Opener::in_turn(Servers::of(&opener, &resolvers), open, || false);

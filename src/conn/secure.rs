@@ -17,11 +17,11 @@ use super::line::Line;
 use super::open::{OpenError, Opened, Opener};
 use super::servers::Server;
 use crate::config::{TlsPolicy, TlsSettings};
+use crate::net::Endpoint;
 use crate::net::tls::{Connectors, Handshake, TlsError};
 use crate::smtp::StartTls;
 use crate::sync::after;
 use log::{debug, info, warn};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -60,12 +60,13 @@ impl Encryption {
 pub(super) type EndsBy<'a> = &'a dyn Fn() -> Option<Instant>;
 
 impl Opener {
-    /// The first attempt with this server. Where a handshake has just failed and clear text is allowed, none is tried.
-    pub(super) fn encryption(&self, address: SocketAddr) -> Encryption {
+    /// The first attempt with this server. Where a handshake has just failed and clear text is allowed, none is tried; nor over a UNIX
+    /// socket, which nobody listens to.
+    pub(super) fn encryption(&self, address: &Endpoint) -> Encryption {
         match Encryption::of(&self.settings.tls) {
             Encryption::StartTls
                 if self.settings.tls.policy == TlsPolicy::May
-                    && self.ledger.has_broken_tls(address, Instant::now()) =>
+                    && (address.is_local() || self.ledger.has_broken_tls(address, Instant::now())) =>
             {
                 Encryption::Clear
             }
@@ -111,8 +112,8 @@ impl<T: super::Token> Connection<T> {
         connectors: &Connectors,
         opened: Opened,
         must_end_by: EndsBy<'_>,
-    ) -> Result<Connection<T>, (OpenError, Option<SocketAddr>)> {
-        let (at, address) = (Arc::clone(&opened.at), opened.address);
+    ) -> Result<Connection<T>, (OpenError, Option<Endpoint>)> {
+        let (at, address) = (Arc::clone(&opened.at), opened.address.clone());
         let in_clear = opened.encryption == Encryption::StartTls && opener.settings.tls.policy == TlsPolicy::May;
         let error = match Connection::over(opener, connectors, opened, must_end_by) {
             Ok(connection) => return Ok(connection),
@@ -122,8 +123,8 @@ impl<T: super::Token> Connection<T> {
             return Err((error, Some(address)));
         }
         info!("{}: {}: {error}; going on in clear", opener.next_hop, opener.lane);
-        opener.ledger.note_broken_tls(address, Instant::now());
-        let opened = opener.dial_again(&at, address).map_err(|error| (error, Some(address)))?;
+        opener.ledger.note_broken_tls(address.clone(), Instant::now());
+        let opened = opener.dial_again(&at, &address).map_err(|error| (error, Some(address.clone())))?;
         Connection::over(opener, connectors, opened, must_end_by).map_err(|error| (error, Some(address)))
     }
 

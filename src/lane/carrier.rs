@@ -5,11 +5,11 @@
 use super::Obligation;
 use crate::conn::{Connection, Feed, Opener, Server, Servers};
 use crate::mail::Outcome;
+use crate::net::Endpoint;
 use crate::net::dns::Resolvers;
 use crate::net::tls::Connectors;
 use crate::smtp::CloseReason;
 use std::fmt::Debug;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -31,7 +31,7 @@ pub trait Connector: Debug + Send + Sync {
     fn connect(&self, opener: &Opener, is_stopping: &dyn Fn() -> bool) -> Result<Box<dyn Carrier>, Outcome>;
 }
 
-/// Connects over TCP.
+/// Connects over TCP, or to a UNIX socket.
 #[derive(Debug, Default)]
 pub struct Dialler {
     /// For encrypted connections of all lanes.
@@ -44,7 +44,7 @@ impl Connector for Dialler {
     fn connect(&self, opener: &Opener, is_stopping: &dyn Fn() -> bool) -> Result<Box<dyn Carrier>, Outcome> {
         // Nothing is on the wire yet: a stop ends the attempt at once.
         let must_end_by = || is_stopping().then(Instant::now);
-        let open = |server: &Arc<Server>, refused: &[SocketAddr]| {
+        let open = |server: &Arc<Server>, refused: &[Endpoint]| {
             Connection::<Obligation>::open(opener, &self.connectors, server, refused, &must_end_by)
         };
         let connection = Opener::in_turn(Servers::of(opener, &self.resolvers), open, is_stopping)?;

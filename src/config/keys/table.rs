@@ -168,8 +168,8 @@ pub static KEYS: &[Key] = &[
         "protocol",
         "smtp",
         Text(PROTOCOL, |s, t| t.parse().ok().map(|protocol| s.protocol = protocol)),
-        "What is spoken: smtp, or lmtp (RFC 2033) to a mail store, which then decides over each recipient by itself. Never \
-         LMTP to port 25.",
+        "What is spoken: smtp, or lmtp (RFC 2033) to a mail store, which then decides over each recipient by itself; always lmtp to \
+         unix:/path. Never LMTP to port 25.",
     ),
     hop(
         "max_level",

@@ -1,0 +1,125 @@
+//! pipelane before a real mail store: LMTP to Dovecot over a UNIX socket, one result for each recipient.
+
+use crate::client::Client;
+use crate::dovecot::Dovecot;
+use crate::log::Mark;
+use crate::mail::{Mail, body};
+use crate::needs::{Need, met};
+use crate::pipelane::Pipelane;
+use crate::postfix::{Postfix, Setup};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+const LIMIT: Duration = Duration::from_secs(120);
+const MESSAGES: usize = 300;
+
+/// Hands a message to pipelane as an MTA does; the replies to its recipients, those of RCPT or those of the dot.
+fn hand_over(client: &mut Client<UnixStream>, mail: &Mail) -> Vec<String> {
+    client.ask(&format!("MAIL FROM:<{}> BODY=8BITMIME", mail.sender), "250");
+    for recipient in &mail.recipients {
+        client.ask(&format!("RCPT TO:<{recipient}>"), "250");
+    }
+    client.ask("DATA", "354");
+    client.raw(&mail.stuffed());
+    mail.recipients.iter().map(|_| client.reply()).collect()
+}
+
+#[test]
+fn each_recipient_of_a_store_has_its_own_result() {
+    if !met(&[Need::Dovecot]) {
+        return;
+    }
+    let store = Dovecot::start();
+    let pipelane = Pipelane::serve(&store.next_hop(), "");
+    let recipients = ["full", "good", "nobody", "broken", "other"].map(|name| format!("{name}@example.test"));
+    let names: Vec<&str> = recipients.iter().map(String::as_str).collect();
+    let mail = Mail::new("mixed", &names, &body(1, 3000));
+    let mut client = Client::lmtp(&pipelane.socket());
+    let replies = hand_over(&mut client, &mail);
+    for (reply, wanted) in replies.iter().zip(["552 5.2.2", "250 2.0.0", "550 5.1.1", "451 4.", "250 2.0.0"]) {
+        assert!(reply.starts_with(wanted), "{wanted}: {replies:?}\n{}", store.trouble());
+    }
+    assert!(replies[0].contains(&store.next_hop()), "the text does not name the server: {}", replies[0]);
+    for (name, count) in [("good", 1), ("other", 1), ("full", 0)] {
+        assert_eq!(store.maildir(name).count(), count, "{name}\n{}", store.trouble());
+    }
+}
+
+/// All to one mailbox, but every tenth that is for nobody and every tenth that has a full mailbox too.
+fn series(name: &str) -> Vec<Mail> {
+    let one = |n: usize| {
+        let recipients: &[&str] = match n % 10 {
+            3 => &["nobody@example.test"],
+            7 => &["full@example.test", "good@example.test", "nobody@example.test"],
+            _ => &["good@example.test"],
+        };
+        Mail::new(&format!("{name}-{n}"), recipients, &body(n as u64, 2000))
+    };
+    (0..MESSAGES).map(one).collect()
+}
+
+/// Sends them from Postfix, and holds the results and the mailbox against what is due.
+fn stream(name: &str, settings: &str) {
+    let store = Dovecot::start();
+    let mut pipelane = Pipelane::serve(&store.next_hop(), &format!("order = \"unsorted\"\n{settings}"));
+    let sending = Postfix::start(Setup::sending(&pipelane.transport()).held());
+    let mails = series(name);
+    sending.submit(&mails);
+    sending.wait_queued(MESSAGES);
+    sending.release();
+    let due: usize = mails.iter().map(|mail| mail.recipients.len()).sum();
+    let verdicts = sending.wait_verdicts(Mark::default(), due, LIMIT);
+    assert_eq!(verdicts.len(), due, "one result for each recipient");
+    for verdict in &verdicts {
+        let wanted = match verdict.to.split('@').next() {
+            Some("good") => ("sent", "2.0.0"),
+            Some("full") => ("bounced", "5.2.2"),
+            _ => ("bounced", "5.1.1"),
+        };
+        assert_eq!((verdict.status.as_str(), verdict.dsn.as_str()), wanted, "{verdict:?}\n{}", store.trouble());
+    }
+    let good: Vec<Mail> = mails
+        .iter()
+        .filter(|mail| mail.recipients.iter().any(|recipient| recipient.starts_with("good")))
+        .map(|mail| Mail { recipients: vec!["good@example.test".into()], ..mail.clone() })
+        .collect();
+    store.maildir("good").tally(&good).assert_exactly_once();
+    assert_eq!(store.maildir("full").count(), 0);
+    assert!(pipelane.terminate(LIMIT).success(), "{}", pipelane.trouble());
+}
+
+#[test]
+fn a_trusted_store_gets_a_stream_with_refusals_of_every_kind_in_it() {
+    if met(&[Need::Postfix, Need::Dovecot]) {
+        stream("trusted", "trust = \"stream\"\nwindow_messages = 64");
+    }
+}
+
+#[test]
+fn a_store_that_must_earn_its_trust_gets_the_same() {
+    if met(&[Need::Postfix, Need::Dovecot]) {
+        stream("learned", "trust = \"learned\"\nwindow_messages = 64");
+    }
+}
+
+#[test]
+fn a_store_without_pipelining_or_chunks_gets_the_same() {
+    if met(&[Need::Postfix, Need::Dovecot]) {
+        stream("envelope", "ignore_extensions = [\"CHUNKING\"]");
+        stream("lockstep", "max_level = \"lockstep\"");
+    }
+}
+
+#[test]
+fn a_store_that_is_not_there_puts_mail_off() {
+    if !met(&[Need::Dovecot]) {
+        return;
+    }
+    let store = Dovecot::start();
+    let next_hop = store.next_hop();
+    drop(store);
+    let pipelane = Pipelane::serve(&next_hop, "");
+    let mut client = Client::lmtp(&pipelane.socket());
+    let replies = hand_over(&mut client, &Mail::new("late", &["good@example.test"], &body(1, 100)));
+    assert!(replies[0].starts_with("451 4.4.1") && replies[0].contains("No such file"), "{replies:?}");
+}
