@@ -11,7 +11,6 @@ mod fixture;
 pub mod member;
 pub mod obligation;
 pub mod offers;
-pub mod onward;
 pub mod queue;
 pub mod report;
 pub mod site;
@@ -24,8 +23,7 @@ pub mod worker;
 pub use carrier::{Carrier, Connector, Dialler};
 pub use obligation::Obligation;
 pub use offers::Offers;
-pub use onward::Onward;
-pub use site::Site;
+pub use site::{Onward, Site};
 pub use statistics::Statistics;
 pub use ticket::{Inbox, Receive, Ticket, Withdrawal};
 

@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn nonsense_is_named() {
-        let many = vec!["a"; MAX_DESTINATIONS + 1].join(",");
+        let many = ["a"; MAX_DESTINATIONS + 1].join(",");
         let long = format!("unix:/{}", "p".repeat(MAX_SOCKET_PATH));
         let bad = ["", "[a", "[a]b", "[]:25", "a:0", "a:65536", "a:b", "::1", "a/b", "..\n", "[../x]:25", "a,", ",a"];
         let bad = bad.into_iter().chain(["a b", "unix:", "unix:lmtp", "unix:/a b", "unix:/a\n", &many, &long]);

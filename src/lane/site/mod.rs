@@ -9,15 +9,18 @@
 
 mod health;
 mod offers;
+mod onward;
 mod status;
 mod threads;
+
+pub use onward::Onward;
 
 use super::bins::Bins;
 use super::crew::{Backlog, Crew};
 use super::member::{Handle, Standing};
 use super::queue::{Queue, Taken};
 use super::trouble::Trouble;
-use super::{Connector, Job, Offers, Onward, Statistics, report};
+use super::{Connector, Job, Offers, Statistics, report};
 use crate::config::NextHopSettings;
 use crate::conn::{Ledger, Manners, Token, Vacancy};
 use crate::mail::{EnhancedStatus, NextHop, Outcome};
@@ -108,20 +111,6 @@ impl Site {
             changed: Condvar::new(),
             stopping: AtomicBool::new(false),
         }
-    }
-
-    /// The same without these servers; `onward` takes what its own server puts off.
-    pub fn passing<O: Onward + 'static>(self, passed: Vec<String>, onward: Weak<O>) -> Site {
-        Site { passed: passed.into(), onward: Some(onward), ..self }
-    }
-
-    /// Hands a message on whose recipients this server has put off. One that cannot go on comes back.
-    pub fn hand_on(&self, job: Job, server: &str) -> Result<(), Box<Job>> {
-        let onward = self.onward.as_ref().and_then(Weak::upgrade);
-        let Some(onward) = onward else { return Err(Box::new(job)) };
-        let mut passed = self.passed.to_vec();
-        passed.push(server.to_owned());
-        onward.hand_on(job, passed)
     }
 
     /// The settings in force.
