@@ -225,8 +225,24 @@ mod tests {
         let transaction = three.next_transaction(2, 9);
         let doubt = policy::in_doubt(&crate::smtp::Cause::Lost("gone".into()));
         let refused = Reply { code: 550, lines: vec!["5.1.1 no".into()] };
-        three.in_doubt(&transaction.recipients, &[refused], &doubt);
+        three.in_doubt(&transaction.recipients, &Said::new(vec![refused], Vec::new()), &doubt);
         let verdicts: Vec<Verdict> = three.outcomes().iter().map(|o| o.verdict).collect();
         assert_eq!(verdicts, [Verdict::Failed, Verdict::InDoubt, Verdict::Deferred]);
+    }
+
+    #[test]
+    fn a_verdict_of_its_own_stands_whatever_becomes_of_the_others() {
+        let reply = |code| Reply { code, lines: vec!["said".into()] };
+        let said = || Said::new(vec![reply(250); 3], vec![(0, reply(250)), (1, reply(452))]);
+        let mut doubtful = delivery(&["a@x", "b@x", "c@x"]);
+        let transaction = doubtful.next_transaction(9, 9);
+        let doubt = policy::in_doubt(&crate::smtp::Cause::Lost("gone".into()));
+        doubtful.in_doubt(&transaction.recipients, &said(), &doubt);
+        let verdicts: Vec<Verdict> = doubtful.outcomes().iter().map(|o| o.verdict).collect();
+        assert_eq!(verdicts, [Verdict::Delivered, Verdict::Deferred, Verdict::InDoubt]);
+        let mut unsent = delivery(&["a@x", "b@x", "c@x"]);
+        let transaction = unsent.next_transaction(9, 9);
+        assert!(unsent.unsent(&transaction.recipients, &said()), "two are settled");
+        assert_eq!(unsent.next_transaction(9, 9).recipients, [2]);
     }
 }

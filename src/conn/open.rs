@@ -127,12 +127,7 @@ impl Opener {
         Ok(self.opened(at, duplex, address, Encryption::Clear))
     }
 
-    fn connect(
-        &self,
-        at: &Server,
-        to: &[Endpoint],
-        exclude: &[Endpoint],
-    ) -> Result<(Duplex, Endpoint), OpenError> {
+    fn connect(&self, at: &Server, to: &[Endpoint], exclude: &[Endpoint]) -> Result<(Duplex, Endpoint), OpenError> {
         if let Some(Endpoint::Unix(path)) = to.first() {
             let stream = dial_unix(path, self.settings.timeouts.connect, Some(&self.halt))?;
             return Ok((Duplex::unix(stream), Endpoint::Unix(Arc::clone(path))));

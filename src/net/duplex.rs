@@ -298,6 +298,7 @@ fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use socket2::SockRef;
     use std::net::{Ipv4Addr, TcpListener};
     use std::sync::mpsc;
     use std::thread::{self, JoinHandle};

@@ -23,9 +23,11 @@ pub struct Dovecot {
 
 /// Why Dovecot cannot run here.
 pub fn lacking() -> Option<String> {
-    let lmtp = ["/usr/lib/dovecot/lmtp", "/usr/libexec/dovecot/lmtp"].iter().any(|path| fs::exists(path).unwrap_or(false));
-    (!lmtp || program().is_none())
-        .then(|| "Dovecot's LMTP server was not found: install dovecot-lmtpd (Debian: scripts/install-needs)".to_owned())
+    let lmtp =
+        ["/usr/lib/dovecot/lmtp", "/usr/libexec/dovecot/lmtp"].iter().any(|path| fs::exists(path).unwrap_or(false));
+    (!lmtp || program().is_none()).then(|| {
+        "Dovecot's LMTP server was not found: install dovecot-lmtpd (Debian: scripts/install-needs)".to_owned()
+    })
 }
 
 fn program() -> Option<&'static str> {

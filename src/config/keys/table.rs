@@ -6,8 +6,8 @@ use super::kind::Kind::{Count, List, Octets, Text, Time, Words};
 use super::kind::{Kind, bounds};
 use super::syntax::{
     self, ACCOUNT, ADDRESS, CONGESTION, DSCP, HELO, HOST_LOOKUP, KEYWORDS, LANES, LEVEL, LINES, MODE, NAME_SERVERS,
-    NAMES, NEWLINES, OPTIONAL_PATH, ORDER, PATH, PROTOCOL, RELAY, SIZEBINS, SOCKETS, TLS_FILE, TLS_NAME, TLS_POLICY, TLS_VERSION,
-    TRUST, YES_OR_NO,
+    NAMES, NEWLINES, OPTIONAL_PATH, ORDER, PATH, PROTOCOL, RELAY, SIZEBINS, SOCKETS, TLS_FILE, TLS_NAME, TLS_POLICY,
+    TLS_VERSION, TRUST, YES_OR_NO,
 };
 use super::{Key, Place};
 use crate::config::{HostLookup, Limits, Listen, NextHopSettings, sorting};
@@ -154,8 +154,7 @@ pub static KEYS: &[Key] = &[
         "dscp",
         "",
         Words(DSCP, |s, w| sorting::code_points(w).map(|points| s.dscp = points)),
-        "DSCP code point (RFC 2474) in the packets of each bin's connections: one for each, or one for all alike. Empty leaves it to the \
-         system.",
+        "DSCP code point (RFC 2474) of each bin's packets: one for each, or one for all alike. Empty leaves it to the system.",
     ),
     hop(
         "congestion",
@@ -168,8 +167,7 @@ pub static KEYS: &[Key] = &[
         "protocol",
         "smtp",
         Text(PROTOCOL, |s, t| t.parse().ok().map(|protocol| s.protocol = protocol)),
-        "What is spoken: smtp, or lmtp (RFC 2033) to a mail store, which then decides over each recipient by itself; always lmtp to \
-         unix:/path. Never LMTP to port 25.",
+        "smtp, or lmtp (RFC 2033) to a mail store, which decides over each recipient by itself; lmtp also with unix:/path.",
     ),
     hop(
         "max_level",
@@ -210,8 +208,7 @@ pub static KEYS: &[Key] = &[
         "max_bytes",
         "2G",
         Octets(bounds(64 * K, 1024 * T), |s, n| s.max_bytes = n),
-        "Octets of content held for this next hop at the most. Beyond it the MTA waits; a single larger message is taken \
-         alone.",
+        "Octets of content held for this next hop at the most. Beyond it the MTA waits; a larger message is taken alone.",
     ),
     hop(
         "redispatches",
@@ -225,8 +222,7 @@ pub static KEYS: &[Key] = &[
         "messages_per_connection",
         "0",
         Count(bounds(0, 1_000_000), |s, n| s.messages_per_connection = n as u32),
-        "Messages sent on one connection before it is closed, at the most. 0 sends as many as the server allows \
-         (RFC 9422).",
+        "Messages sent on one connection before it is closed, at the most. 0: as many as the server allows (RFC 9422).",
     ),
     hop(
         "ignore_extensions",

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::config::{
-    Config, HostLookup, Level, NameServers, Order, Protocol, Routing, Timeouts, TlsPolicy, TlsSettings, TlsVersion, Trust,
+    Config, HostLookup, Level, NameServers, Order, Protocol, Routing, Timeouts, TlsPolicy, TlsSettings, TlsVersion,
+    Trust,
 };
 use std::time::Duration;
 

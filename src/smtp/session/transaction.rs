@@ -37,6 +37,12 @@ pub struct Said {
 }
 
 impl Said {
+    /// For tests of what becomes of it.
+    #[cfg(test)]
+    pub fn new(recipients: Vec<Reply>, verdicts: Vec<(usize, Reply)>) -> Said {
+        Said { recipients, verdicts }
+    }
+
     /// The reply to its RCPT.
     pub fn recipient(&self, place: usize) -> Option<&Reply> {
         self.recipients.get(place)

@@ -4,20 +4,14 @@ use super::play::{Order, Outcome, all_earned, options, play};
 use super::server::{Manners, Stop};
 use super::world::{Plan, plans, wild_plans};
 use crate::config::{Level, Protocol, Trust};
-use crate::smtp::ladder::{Fact, Knowledge, Proof};
 use crate::smtp::Reply;
+use crate::smtp::ladder::{Fact, Knowledge, Proof};
 use crate::smtp::session::{CloseReason, End, Session, Want};
 use proptest::prelude::*;
 
 /// A server that does nothing wrong.
-pub const HONEST: Manners = Manners {
-    protocol: Protocol::Smtp,
-    silent: false,
-    pipelining: true,
-    chunking: true,
-    probe_replies: 2,
-    stop: None,
-};
+pub const HONEST: Manners =
+    Manners { protocol: Protocol::Smtp, silent: false, pipelining: true, chunking: true, probe_replies: 2, stop: None };
 
 /// SMTP, and LMTP in both its kinds.
 fn protocols() -> impl Strategy<Value = Manners> {

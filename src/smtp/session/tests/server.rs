@@ -273,7 +273,9 @@ impl<'a> Server<'a> {
         } else if plan.data >= 400 {
             let replies = if lmtp && last { open.accepted.len() } else { 1 };
             self.open.as_mut().expect("open").failed = true;
-            (0..replies).for_each(|_| drop(self.act(plan.data, "chunk")));
+            for _ in 0..replies {
+                self.act(plan.data, "chunk");
+            }
         } else if last {
             self.content_ended(false);
         } else {
@@ -300,7 +302,11 @@ impl<'a> Server<'a> {
                     taken.extend(Some(place).filter(|_| self.act(code, "content") && code / 100 == 2));
                 }
             }
-            false => taken = Some(open.accepted).filter(|_| self.act(plan.end, "content") && plan.end / 100 == 2).unwrap_or_default(),
+            false => {
+                taken = Some(open.accepted)
+                    .filter(|_| self.act(plan.end, "content") && plan.end / 100 == 2)
+                    .unwrap_or_default()
+            }
         }
         if !taken.is_empty() {
             self.taken.push((open.message, taken));
