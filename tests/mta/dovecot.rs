@@ -79,10 +79,11 @@ impl Dovecot {
         Maildir::at(&self.place.path().join("mail").join(mailbox))
     }
 
-    /// Connections that clients have made, and ended.
+    /// Connections that clients have made and ended, besides the first one, which only looked for the greeting.
     pub fn connections(&self) -> usize {
         let log = fs::read(self.place.path().join("log")).unwrap_or_default();
-        String::from_utf8_lossy(&log).lines().filter(|line| line.contains("Disconnect from")).count()
+        let log = String::from_utf8_lossy(&log);
+        log.lines().filter(|line| line.contains("Disconnect from") && !line.contains("(state=GREETING)")).count()
     }
 
     /// The end of the log, for a person.
