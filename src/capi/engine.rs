@@ -85,7 +85,11 @@ impl EngineHandle {
         let next_hop = next_hop.clone();
         let busy =
             || Failure::new(ERR_BUSY, format!("pipelane holds as many messages for {next_hop}, or in all, as it may"));
-        let room = self.engine.room(&next_hop, size, patience).ok_or_else(busy)?;
+        let room = match patience.is_zero() {
+            true => self.engine.room_now(&next_hop, size),
+            false => self.engine.room(&next_hop, size, patience),
+        };
+        let room = room.ok_or_else(busy)?;
         let content = given.content(self.rules(&next_hop))?;
         // SAFETY: it came from `hand_out`, which made it of a Box, and it is ours from now on.
         let message = unsafe { Box::from_raw(message) };

@@ -6,7 +6,7 @@
 use super::policy;
 use crate::mail::{Content, Envelope, Message, NextHop, Outcome, Verdict};
 use crate::smtp::{Answers, Reply, Said, Transaction};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -34,7 +34,7 @@ pub struct Delivery<T> {
     outcomes: Vec<Option<Outcome>>,
     remaining: Vec<usize>,
     /// What was said to recipients that a server has put off and another is to be asked about.
-    put_off: HashMap<usize, Outcome>,
+    put_off: BTreeMap<usize, Outcome>,
 }
 
 impl<T> Delivery<T> {
@@ -53,7 +53,7 @@ impl<T> Delivery<T> {
             started: None,
             outcomes: vec![None; count],
             remaining: (0..count).collect(),
-            put_off: HashMap::new(),
+            put_off: BTreeMap::new(),
         }
     }
 

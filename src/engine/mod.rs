@@ -116,6 +116,12 @@ impl Engine {
         })
     }
 
+    /// The same without a wait and without a look for room that withdrawn messages take up: for a caller who asks often, and calls
+    /// [`Engine::tidy`] when it withdraws one.
+    pub fn room_now(&self, next_hop: &NextHop, size: u64) -> Option<Room> {
+        self.take_room(&self.channel(next_hop), size, Duration::ZERO)
+    }
+
     fn take_room(&self, channel: &Channel, size: u64, patience: Duration) -> Option<Room> {
         let deadline = after(patience);
         let left = || deadline.saturating_duration_since(Instant::now());

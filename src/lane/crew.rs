@@ -105,10 +105,14 @@ impl Crew {
         self.members.iter().map(|member| self.plan.bins(member.group).end).max().unwrap_or(0)
     }
 
-    /// Wakes the lanes that may take a message of this bin.
+    /// Wakes the lanes that a message of this bin is news for. One that is full and has the bin looks again by itself, with the next
+    /// reply; one with larger bins may have to yield.
     pub fn tell_of(&self, bin: usize) {
-        let may_take = |member: &&Member| self.plan.bins(member.group).end > bin;
-        self.members.iter().filter(may_take).for_each(|member| member.handle.news.signal());
+        let is_news = |member: &&Member| {
+            let own = self.plan.bins(member.group);
+            own.end > bin && !(member.is_full && own.contains(&bin))
+        };
+        self.members.iter().filter(is_news).for_each(|member| member.handle.news.signal());
     }
 
     /// Wakes the lanes that have no connection.

@@ -5,8 +5,10 @@
 //! runtime directory ([`NextHop::file_name`]) and a table of the configuration. Nothing is looked up here.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 use thiserror::Error;
 
 /// The port of SMTP relay (RFC 5321 4.5.4.2).
@@ -40,10 +42,10 @@ pub enum Destination {
 }
 
 /// A parsed next hop. Two next hops are equal when their texts are equal but for the case of names and the blanks in a list.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone)]
 pub struct NextHop {
-    text: Box<str>,
-    destinations: Box<[Destination]>,
+    text: Arc<str>,
+    destinations: Arc<[Destination]>,
 }
 
 /// Why a text names no next hop.
@@ -70,6 +72,22 @@ impl NextHop {
     /// The same as the name of a file: a slash is `%2f`.
     pub fn file_name(&self) -> String {
         self.text.replace('/', "%2f")
+    }
+}
+
+// The text says it all. It is compared and hashed for each message.
+
+impl PartialEq for NextHop {
+    fn eq(&self, other: &NextHop) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for NextHop {}
+
+impl Hash for NextHop {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
     }
 }
 

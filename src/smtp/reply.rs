@@ -64,11 +64,13 @@ impl Reply {
 
     /// The text of all lines without their statuses, joined by blanks.
     pub fn text(&self) -> String {
-        let bare = |line: &'_ String| match EnhancedStatus::split(line) {
-            Some((_, rest)) => rest.trim().to_owned(),
-            None => line.trim().to_owned(),
-        };
-        self.lines.iter().map(bare).filter(|l| !l.is_empty()).collect::<Vec<_>>().join(" ")
+        let mut text = String::new();
+        for line in &self.lines {
+            let bare = EnhancedStatus::split(line).map_or(line.as_str(), |(_, rest)| rest).trim();
+            text.push_str(if text.is_empty() || bare.is_empty() { "" } else { " " });
+            text.push_str(bare);
+        }
+        text
     }
 }
 
@@ -162,6 +164,10 @@ fn split(line: &[u8]) -> Option<(u16, bool, &[u8])> {
 
 /// Text that is safe to show: one line, no control characters, at most `limit` characters.
 fn readable(bytes: &[u8], limit: usize) -> String {
+    // Nearly every reply is like this.
+    if bytes.len() <= limit && bytes.iter().all(|b| (b' '..=b'~').contains(b)) {
+        return String::from_utf8_lossy(bytes).into_owned();
+    }
     let text = String::from_utf8_lossy(bytes);
     text.chars().take(limit).map(|c| if c.is_control() { '?' } else { c }).collect()
 }
