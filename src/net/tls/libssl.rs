@@ -137,7 +137,7 @@ impl Connector for OpensslConnector {
     fn connect(&self, duplex: Duplex, how: &Handshake<'_>) -> Result<Box<dyn Secured>, TlsError> {
         // Neither the server's virtual hosts nor its certificate know the root's dot.
         let name = how.name.trim_end_matches('.').to_owned();
-        let peer = Peer { connector: self.number, server: how.server, name };
+        let peer = Peer { connector: self.number, server: how.server.clone(), name };
         let (ssl, offered) = self.configured(&peer).map_err(|error| self.failed(how, &error.to_string()))?;
         let made = self.handshake(ssl, duplex, how).and_then(|stream| {
             let vouched = self.vouched(stream.ssl(), how)?;
