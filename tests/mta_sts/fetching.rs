@@ -41,12 +41,10 @@ fn a_policy_may_come_in_other_ways() {
     let (one, two) = good.split_at(10);
     let chunked = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n";
     let chunks = format!("{chunked}{:x}\r\n{one}\r\n{:x}\r\n{two}\r\n0\r\n\r\n", one.len(), two.len());
-    let to_its_end = format!("HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\n{good}");
     let full = format!("{good}{}", "\n".repeat(POLICY - good.len()));
     for (what, response) in [
         ("a character set", response("200 OK", "Text/Plain; charset=utf-8", &good)),
         ("chunks", chunks.into_bytes()),
-        ("to its end", to_its_end.into_bytes()),
         ("of full length", page(&full)),
     ] {
         let (servers, news) = fetched(response);
@@ -58,7 +56,11 @@ fn a_policy_may_come_in_other_ways() {
 fn what_is_no_policy_is_refused_and_told() {
     let good = good();
     let too_long = format!("{good}{}", "\n".repeat(POLICY + 1 - good.len()));
-    let endless = format!("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n{}", "x: y\n".repeat(POLICY));
+    let chunk = "40\r\nx: y\r\n".to_owned() + &"\n".repeat(58) + "\r\n";
+    let endless = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n{}",
+        chunk.repeat(5000)
+    );
     let head = format!("HTTP/1.1 200 OK\r\nX: {}\r\nContent-Length: 0\r\n\r\n", "x".repeat(100_000));
     let short = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 999\r\n\r\n";
     for (what, response, told) in [
@@ -101,11 +103,21 @@ fn a_redirect_is_not_followed() {
 
 #[test]
 fn a_policy_that_was_cut_is_none() {
-    let host =
-        PolicyHost::start("policy", format!("HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\n{}", good()).into());
-    host.cut();
-    let (servers, news) = fetched_from(&host);
-    assert!(servers.is_none() && news.contains("cannot be fetched"), "{news}");
+    let good = good();
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n";
+    for (what, response) in [
+        ("no length", format!("{head}\r\n{good}")),
+        ("a length", format!("{head}Content-Length: {}\r\n\r\n{good}", good.len() + 1)),
+        ("no last chunk", format!("{head}Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{good}\r\n", good.len())),
+        ("half a chunk", format!("{head}Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{good}", good.len() + 1)),
+    ] {
+        for is_cut in [true, false] {
+            let host = PolicyHost::start("policy", response.clone().into_bytes());
+            host.cut(is_cut);
+            let (servers, news) = fetched_from(&host);
+            assert!(servers.is_none() && news.contains("cannot be fetched"), "{what} {is_cut}: {news}");
+        }
+    }
 }
 
 #[test]

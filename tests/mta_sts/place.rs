@@ -146,9 +146,9 @@ impl PolicyHost {
         self.state.0.lock().response = response;
     }
 
-    /// From now on it ends without telling so.
-    pub fn cut(&self) {
-        self.state.0.lock().is_cut = true;
+    /// Whether it ends without telling so.
+    pub fn cut(&self, is_cut: bool) {
+        self.state.0.lock().is_cut = is_cut;
     }
 
     /// Whether it waits with its responses.

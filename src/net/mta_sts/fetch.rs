@@ -1,7 +1,8 @@
 //! Fetching a policy: `https://mta-sts.DOMAIN/.well-known/mta-sts.txt` (RFC 8461 section 3.3).
 //!
 //! Promises: the certificate must be valid for that name, whatever else is trusted elsewhere; nothing but a 200 of type
-//! text/plain is a policy, and no redirect is followed; no more than [`POLICY`] octets are read. It all ends at one
+//! text/plain is a policy, whole by what the response itself says of its length, and no redirect is followed; no more
+//! than [`POLICY`] octets are read. It all ends at one
 //! moment, or when the wake is signalled. No proxy is used and nothing is remembered.
 
 use super::policy::{BadPolicy, POLICY, Policy};
@@ -15,7 +16,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 use thiserror::Error;
 use ureq::Agent;
-use ureq::http::StatusCode;
+use ureq::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use ureq::http::{HeaderMap, StatusCode};
 
 /// The port of HTTPS.
 pub const HTTPS_PORT: u16 = 443;
@@ -65,6 +67,9 @@ pub enum FetchError {
     /// It has no policy there.
     #[error("the server answers {0}")]
     Status(StatusCode),
+    /// It could have been cut.
+    #[error("the server does not tell how long it is")]
+    NoLength,
     /// It is a page.
     #[error("it is not of type text/plain but {0:?}")]
     Type(String),
@@ -83,6 +88,9 @@ pub fn fetch(domain: &Name, port: u16, errand: &Errand<'_>) -> Result<Policy, Fe
     if response.status() != StatusCode::OK {
         return Err(FetchError::Status(response.status()));
     }
+    if !has_length(response.headers()) {
+        return Err(FetchError::NoLength);
+    }
     let body = response.body_mut();
     match body.mime_type() {
         Some(kind) if kind.eq_ignore_ascii_case("text/plain") => {}
@@ -90,6 +98,12 @@ pub fn fetch(domain: &Name, port: u16, errand: &Errand<'_>) -> Result<Policy, Fe
     }
     let octets = body.with_config().limit(POLICY as u64).read_to_vec()?;
     Ok(Policy::parse(&octets)?)
+}
+
+/// Whether it shows where the body ends. One that lasts as long as the connection could be cut by anybody on the way,
+/// for not all of TLS tells a cut from an end; half a policy may be another one.
+fn has_length(headers: &HeaderMap) -> bool {
+    [CONTENT_LENGTH, TRANSFER_ENCODING].iter().any(|name| headers.contains_key(name))
 }
 
 fn config() -> ureq::config::Config {
