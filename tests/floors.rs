@@ -29,6 +29,7 @@ const WRAPPED: &[(&str, &str)] = &[
     ("crossbeam_channel", "sync"),
     ("shuttle", "sync/explored.rs"),
     ("native_tls", "net/tls/native.rs"),
+    ("rsasl", "smtp/sasl/scram.rs"),
 ];
 /// What `smtp` is without.
 const NOT_IN_SMTP: &[&str] =

@@ -1,5 +1,6 @@
 //! The settings as values: what the parser makes and every floor above reads. Defaults are here and nowhere else.
 
+use super::auth::AuthSettings;
 use super::sorting::Order;
 use super::tls::TlsSettings;
 use crate::mail::NextHop;
@@ -170,6 +171,8 @@ pub struct NextHopSettings {
     pub source_address: Option<IpAddr>,
     /// Encryption.
     pub tls: TlsSettings,
+    /// AUTH.
+    pub auth: AuthSettings,
     /// Bare CR or LF in content is made CRLF (`true`) or refused.
     pub normalise_newlines: bool,
     /// Lines over 998 octets are refused (`true`) or passed on.
@@ -199,6 +202,7 @@ impl Default for NextHopSettings {
             helo_name: None,
             source_address: None,
             tls: TlsSettings::default(),
+            auth: AuthSettings::default(),
             normalise_newlines: true,
             refuse_long_lines: false,
             timeouts: Timeouts::default(),

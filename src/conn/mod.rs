@@ -2,7 +2,7 @@
 //!
 //! [`drive`] is the one loop that knows both the protocol and the socket; [`policy`] the one place where faults
 //! become outcomes; [`ledger`] what is remembered of servers from one connection to the next. [`delivery`] is a message on its way:
-//! which of its recipients still need a transaction; `secure` joins STARTTLS and TLS; [`aboard`] the messages on one connection. Which message goes over which
+//! which of its recipients still need a transaction; `secure` joins STARTTLS and TLS, `login` has the credentials; [`aboard`] the messages on one connection. Which message goes over which
 //! connection is decided above.
 
 pub mod aboard;
@@ -12,6 +12,7 @@ pub mod feed;
 pub mod gauge;
 pub mod ledger;
 mod line;
+mod login;
 pub mod open;
 pub mod pace;
 pub mod policy;

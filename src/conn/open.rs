@@ -7,7 +7,7 @@ use super::secure::Encryption;
 use crate::config::{NextHopSettings, TlsPolicy};
 use crate::mail::{NextHop, Outcome};
 use crate::net::{DialError, DialOptions, Dialled, Duplex, Target, Wake, dial, dial_addresses};
-use crate::smtp::{Knowledge, Reply, Session, SessionOptions, WindowBounds};
+use crate::smtp::{Auth, Knowledge, Reply, Session, SessionOptions, WindowBounds};
 use log::{debug, warn};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -43,6 +43,19 @@ pub enum OpenError {
         /// What it said.
         text: String,
     },
+    /// There are credentials for the server, and it is no server to log in at, or refused them.
+    #[error("{server}: {text}{}", .reply.as_ref().map(|reply| format!(": {reply}")).unwrap_or_default())]
+    NotAuthenticated {
+        /// Which.
+        server: String,
+        /// What stands against it.
+        text: String,
+        /// Its words, where it refused.
+        reply: Option<Reply>,
+    },
+    /// The file of users and passwords cannot be used.
+    #[error("auth_file: {0}")]
+    Credentials(String),
     /// TLS was begun and failed.
     #[error("{server}: {text} (tls = \"{policy}\")")]
     Handshake {
@@ -108,15 +121,17 @@ pub(super) struct Opened {
 impl Opener {
     /// Connects to the first address that answers and is not excluded.
     pub(super) fn dial(&self, exclude: &[SocketAddr]) -> Result<Opened, OpenError> {
+        let auth = self.auth()?;
         let dialled = dial(&self.target(), &self.dial_options(exclude))?;
         let encryption = self.encryption(dialled.address);
-        self.opened(dialled, encryption)
+        self.opened(dialled, encryption, auth)
     }
 
     /// Connects to a server once more, for a session in clear.
     pub(super) fn dial_again(&self, address: SocketAddr) -> Result<Opened, OpenError> {
+        let auth = self.auth()?;
         let dialled = dial_addresses(&self.target(), vec![address], &self.dial_options(&[]))?;
-        self.opened(dialled, Encryption::Clear)
+        self.opened(dialled, Encryption::Clear, auth)
     }
 
     fn target(&self) -> Target<'_> {
@@ -135,7 +150,7 @@ impl Opener {
     }
 
     /// A fresh session over a connection that was made.
-    fn opened(&self, dialled: Dialled, encryption: Encryption) -> Result<Opened, OpenError> {
+    fn opened(&self, dialled: Dialled, encryption: Encryption, auth: Option<Auth>) -> Result<Opened, OpenError> {
         let host = self.next_hop.host();
         let server = format!("{host}[{}]:{}", dialled.address.ip(), dialled.address.port());
         let duplex = Duplex::new(dialled.stream)
@@ -148,7 +163,7 @@ impl Opener {
         {
             debug!("{server}: cannot limit what the kernel holds back: {error}");
         }
-        let session = Session::new(self.session_options(encryption), Knowledge::default());
+        let session = Session::new(self.session_options(encryption, auth), Knowledge::default());
         Ok(Opened { duplex, session, address: dialled.address, server, encryption })
     }
 
@@ -180,13 +195,15 @@ impl Opener {
         }
     }
 
-    fn session_options(&self, encryption: Encryption) -> SessionOptions {
+    fn session_options(&self, encryption: Encryption, auth: Option<Auth>) -> SessionOptions {
         let settings = &self.settings;
         SessionOptions {
             helo_name: settings.helo_name.clone().unwrap_or_else(crate::net::host_name),
             ignore_extensions: settings.ignore_extensions.clone(),
             max_level: settings.max_level,
             starttls: encryption.starttls(settings.tls.policy),
+            secured: encryption == Encryption::Wrapped,
+            auth,
             trust: settings.trust,
             window: WindowBounds { messages: settings.window_messages, bytes: settings.window_bytes },
             messages: settings.messages_per_connection,
@@ -252,8 +269,9 @@ mod tests {
             |exclude| {
                 let options = DialOptions { exclude, ..DialOptions::new(Duration::from_secs(60)) };
                 let dialled = dial_addresses(&target, addresses.to_vec(), &options);
-                let opened =
-                    dialled.map_err(OpenError::Dial).and_then(|dialled| opener.opened(dialled, Encryption::Clear));
+                let opened = dialled
+                    .map_err(OpenError::Dial)
+                    .and_then(|dialled| opener.opened(dialled, Encryption::Clear, None));
                 let opened = opened.map_err(|error| (error, None))?;
                 Connection::<Nothing>::establish(opener, &Connectors::default(), opened, &|| None)
             },

@@ -110,7 +110,9 @@ impl<T: super::Token> Connection<T> {
         must_end_by: EndsBy<'_>,
     ) -> Result<Connection<T>, (OpenError, Option<SocketAddr>)> {
         let address = opened.address;
-        let in_clear = opened.encryption == Encryption::StartTls && opener.settings.tls.policy == TlsPolicy::May;
+        let in_clear = opened.encryption == Encryption::StartTls
+            && opener.settings.tls.policy == TlsPolicy::May
+            && !opened.session.must_not_be_in_clear();
         let error = match Connection::over(opener, connectors, opened, must_end_by) {
             Ok(connection) => return Ok(connection),
             Err(error) => error,

@@ -5,8 +5,9 @@
 use super::kind::Kind::{Count, List, Octets, Text, Time, Words};
 use super::kind::{Kind, bounds};
 use super::syntax::{
-    self, ACCOUNT, ADDRESS, CONGESTION, DSCP, HELO, KEYWORDS, LANES, LEVEL, LINES, MODE, NEWLINES, OPTIONAL_PATH,
-    ORDER, PATH, SIZEBINS, SOCKETS, TLS_FILE, TLS_NAME, TLS_POLICY, TLS_VERSION, TRUST, YES_OR_NO,
+    self, ACCOUNT, ADDRESS, AUTH_FILE, CONGESTION, DSCP, HELO, KEYWORDS, LANES, LEVEL, LINES, MECHANISMS, MODE,
+    NEWLINES, OPTIONAL_PATH, ORDER, PATH, SIZEBINS, SOCKETS, TLS_FILE, TLS_NAME, TLS_POLICY, TLS_VERSION, TRUST,
+    YES_OR_NO,
 };
 use super::{Key, Place};
 use crate::config::{Limits, Listen, NextHopSettings, sorting};
@@ -285,6 +286,28 @@ pub static KEYS: &[Key] = &[
         Text(YES_OR_NO, |s, t| syntax::either(t, "yes", "no").map(|yes| s.tls.wrapped = yes)),
         "yes: TLS from the first octet on (RFC 8314 3.3, port 465) instead of STARTTLS; may is then as require, and none is as \
          no.",
+    ),
+    hop(
+        "auth_file",
+        "",
+        Text(AUTH_FILE, |s, t| syntax::optional(t, syntax::path).map(|path| s.auth.file = path)),
+        "File of users and passwords for AUTH (RFC 4954), in the format of Postfix's sasl_passwd: the host or the next hop as it is \
+         written, blanks, user:password. It is read for each connection; nobody but its owner may be able to read or write it. \
+         A next hop that is in it gets no mail without AUTH, one that is not gets mail as ever. Empty is none.",
+    ),
+    hop(
+        "auth_mechanisms",
+        "SCRAM-SHA-256 PLAIN LOGIN",
+        List(MECHANISMS, |s, t| syntax::mechanisms(t).map(|mechanisms| s.auth.mechanisms = mechanisms)),
+        "The mechanisms that may be used; the strongest of them that the server offers is. XOAUTH2 takes an OAuth 2.0 token in \
+         place of the password, and so stands alone.",
+    ),
+    hop(
+        "auth_in_clear",
+        "no",
+        Text(YES_OR_NO, |s, t| syntax::either(t, "yes", "no").map(|yes| s.auth.in_clear = yes)),
+        "yes: AUTH is said over a connection that is not encrypted too. no: a next hop that is in auth_file gets mail over \
+         an encrypted connection only, also where tls is may or none.",
     ),
     hop(
         "bare_newlines",

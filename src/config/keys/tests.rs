@@ -1,7 +1,9 @@
 //! The table against the settings: every key reaches its own field, and every default is the default.
 
 use super::*;
-use crate::config::{Config, Level, Order, Timeouts, TlsPolicy, TlsSettings, TlsVersion, Trust};
+use crate::config::{
+    AuthSettings, Config, Level, Mechanism, Order, Timeouts, TlsPolicy, TlsSettings, TlsVersion, Trust,
+};
 use std::time::Duration;
 
 /// Settings in which no field has its default: written out, so that a new field does not compile without a thought here.
@@ -57,6 +59,7 @@ fn other_next_hop() -> NextHopSettings {
             minimum: TlsVersion::V13,
             wrapped: true,
         },
+        auth: AuthSettings { file: Some("/x".into()), mechanisms: vec![Mechanism::XOAuth2], in_clear: true },
         normalise_newlines: false,
         refuse_long_lines: true,
         timeouts: Timeouts {

@@ -1,11 +1,11 @@
-//! From the greeting until transactions may begin: EHLO or HELO, and STARTTLS (RFC 3207) between two EHLOs.
+//! From the greeting until transactions may begin: EHLO or HELO, and STARTTLS (RFC 3207) between two EHLOs. AUTH is in `auth`.
 //!
 //! STARTTLS ends its group. What the server said in clear is worth nothing once the connection is encrypted: its offers are
 //! forgotten and EHLO is said again. Octets behind the 220 to STARTTLS, whether in the same write or later, are somebody's who
 //! wants them to count as encrypted (CVE-2011-0411 and its like): the session ends at once. Where encryption is needed, nothing
 //! that a server or somebody between says leads to [`Event::Ready`] without it.
 
-use super::{CloseReason, Event, Owed, Session, State};
+use super::{CloseReason, Owed, Session, State};
 use crate::smtp::command;
 use crate::smtp::extension::Extensions;
 use crate::smtp::reply::{Reply, ReplyParser};
@@ -30,7 +30,7 @@ impl Session {
         self.greeting = reply.lines.join(" ");
         // Firewalls that blank out the greeting break ESMTP too. But where HELO is of no use it is not tried.
         let masked = self.greeting.contains("***") || self.greeting.bytes().all(|b| b"*20 ".contains(&b));
-        let helo = masked && !self.greeting.is_empty() && !self.needs_tls();
+        let helo = masked && !self.greeting.is_empty() && !self.needs_tls() && self.options.auth.is_none();
         self.say_hello(if helo { "HELO" } else { "EHLO" });
     }
 
@@ -63,10 +63,7 @@ impl Session {
                 self.owed.push_back(Owed::StartTls);
             }
             StartTls::Needed => self.close(CloseReason::NotSecure("the server does not offer STARTTLS".into())),
-            StartTls::IfOffered | StartTls::Never => {
-                self.state = State::Ready;
-                self.events.push_back(Event::Ready);
-            }
+            StartTls::IfOffered | StartTls::Never => self.log_in(),
         }
     }
 
@@ -108,6 +105,7 @@ impl Session {
             self.parser = ReplyParser::default();
             self.closing = None;
             self.options.starttls = StartTls::Never;
+            self.options.secured = true;
             self.say_hello("EHLO");
         }
     }

@@ -8,6 +8,8 @@ use crate::config::Level;
 pub enum Stage {
     /// The greeting, EHLO, HELO or STARTTLS.
     Greeting,
+    /// AUTH, or a response of it.
+    Auth,
     /// A RSET with nothing behind it.
     Reset,
     /// A RSET sent behind a dot with the next envelope. Its reply is due with the dot's.
@@ -29,6 +31,7 @@ impl Stage {
     pub const fn name(self) -> &'static str {
         match self {
             Stage::Greeting => "the greeting",
+            Stage::Auth => "AUTH",
             Stage::Reset => "RSET",
             Stage::Overlap | Stage::Proof => "RSET behind the final dot",
             Stage::Mail => "MAIL",
@@ -44,6 +47,7 @@ impl Session {
     pub fn stage(&self) -> Option<Stage> {
         let stage = match self.owed.front()? {
             Owed::Greeting | Owed::Ehlo | Owed::Helo | Owed::StartTls => Stage::Greeting,
+            Owed::Auth | Owed::AuthCancel => Stage::Auth,
             Owed::ProbeSurplus | Owed::ProofReset => Stage::Proof,
             Owed::ProbeReset => Stage::Reset,
             Owed::Reset(id) => match self.flights.iter().find(|f| f.id == *id) {
