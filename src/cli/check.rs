@@ -1,6 +1,7 @@
 //! `pipelane check`: reads a configuration and says what is wrong with it, or what it means; `--keys` lists every key.
 //!
-//! Nothing is opened but the file and those that it names for TLS and AUTH. Errors go to standard error, one a line, with exit status 78 (EX_CONFIG of sysexits.h).
+//! Nothing is opened but the file and those that it names for TLS and AUTH. Errors go to standard error, one a line,
+//! with exit status 78 (EX_CONFIG of sysexits.h).
 
 use super::columns::columns;
 use clap::Args;

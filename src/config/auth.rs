@@ -1,5 +1,5 @@
-//! How pipelane logs in at a next hop (RFC 4954), as values. The dialogue is in `smtp`; passwords are in a file of their own, see
-//! [`super::credentials`].
+//! How pipelane logs in at a next hop (RFC 4954), as values. The dialogue is in `smtp`; passwords are in a file of
+//! their own, see [`super::credentials`].
 
 use std::fmt;
 use std::path::PathBuf;

@@ -1,4 +1,5 @@
-//! The file of users and passwords, in the format of the source text of Postfix's `smtp_sasl_password_maps` (`sasl_passwd`, postmap(1)).
+//! The file of users and passwords, in the format of the source text of Postfix's `smtp_sasl_password_maps`
+//! (`sasl_passwd`, postmap(1)).
 //!
 //! ```text
 //! # Comment. A line that begins with blanks goes on with the line above it.
@@ -6,10 +7,10 @@
 //! relay.example.org         user:pass:word with blanks
 //! ```
 //!
-//! As with Postfix, the host is looked for first and then the next hop as it is written, in letters of any case; the first
-//! line with a key counts, and the first colon ends the user. There is no database of it: the text is read for each connection, so
-//! that a changed file counts from the next one on. It is refused when anybody but its owner may read or write it. No error quotes any of
-//! it but a line's number.
+//! As with Postfix, the host is looked for first and then the next hop as it is written, in letters of any case; the
+//! first line with a key counts, and the first colon ends the user. There is no database of it: the text is read for
+//! each connection, so that a changed file counts from the next one on. It is refused when anybody but its owner may
+//! read or write it. No error quotes any of it but a line's number.
 
 use super::secret::Secret;
 use std::fs::{self, File};
@@ -20,7 +21,8 @@ use thiserror::Error;
 
 /// The most octets of a file.
 const MAX_FILE: u64 = 1 << 20;
-/// The most octets of a user and a password or token: as base64 it is still within the 12288 octets of RFC 4954 section 4.
+/// The most octets of a user and a password or token: as base64 it is still within the 12288 octets of RFC 4954
+/// section 4.
 const MAX_VALUE: usize = 8192;
 /// What nobody but the owner may have: reading and writing.
 const OTHERS: u32 = 0o066;
@@ -59,7 +61,8 @@ pub enum CredentialsError {
 type Entry = (usize, Secret);
 
 impl Credentials {
-    /// Looks for the credentials for a host, or else for the next hop as it is written. `None`: nothing is said about either.
+    /// Looks for the credentials for a host, or else for the next hop as it is written. `None`: nothing is said about
+    /// either.
     pub fn find(file: &Path, host: &str, next_hop: &str) -> Result<Option<Credentials>, CredentialsError> {
         let entries = entries(file)?;
         let has_key = |entry: &&Entry, key: &str| split(entry.1.expose()).0.eq_ignore_ascii_case(key);

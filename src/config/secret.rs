@@ -1,7 +1,7 @@
 //! A text that is for the server it is meant for and for nobody else: a password, a token, a message made of one.
 //!
-//! It is shown by no formatter, and overwritten when it is dropped, as far as that can be done without `unsafe`: copies that a growing
-//! buffer left behind, and those in the buffers of TLS and the kernel, are out of reach.
+//! It is shown by no formatter, and overwritten when it is dropped, as far as that can be done without `unsafe`:
+//! copies that a growing buffer left behind, and those in the buffers of TLS and the kernel, are out of reach.
 
 use std::fmt;
 

@@ -97,8 +97,10 @@ impl FromStr for Trust {
 pub struct Timeouts {
     /// All addresses of the next hop together.
     pub connect: Duration,
-    /// The 220 greeting, and the reply to EHLO or HELO.
+    /// The 220 greeting, the reply to EHLO or HELO, and each reply of AUTH.
     pub greeting: Duration,
+    /// The reply to STARTTLS, and the handshake.
+    pub starttls: Duration,
     /// The reply to MAIL, and to RSET in a stream.
     pub mail: Duration,
     /// The reply to a RCPT.
@@ -121,6 +123,7 @@ impl Default for Timeouts {
         Timeouts {
             connect: seconds(30),
             greeting: seconds(300),
+            starttls: seconds(300),
             mail: seconds(300),
             rcpt: seconds(300),
             data_init: seconds(120),

@@ -134,7 +134,7 @@ impl<T: Token> Connection<T> {
         &self.session
     }
 
-    /// Until EHLO is answered, in clear and then encrypted, and AUTH, which says nothing about the line's round trip. No message is at stake.
+    /// Until EHLO is answered, in clear and encrypted, and AUTH, whose time is not the line's. No message is at stake.
     fn greeted(mut self, connectors: &Connectors, must_end_by: EndsBy<'_>) -> Result<Connection<T>, OpenError> {
         let (mut asked, mut round_trip) = (Instant::now(), None);
         loop {

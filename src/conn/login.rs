@@ -1,8 +1,8 @@
 //! Who we are at a next hop: credentials for a session, out of the file that the settings name.
 //!
-//! The file is read for each connection, before anything is dialled: a changed password counts from the next connection on, and
-//! none is kept. A file that cannot be used is the administrator's to mend; until then mail for the next hop is deferred, since to send it
-//! without AUTH is not what was asked for.
+//! The file is read for each connection, before anything is dialled: a changed password counts from the next
+//! connection on, and none is kept. A file that cannot be used is the administrator's to mend; until then mail for
+//! the next hop is deferred, since to send it without AUTH is not what was asked for.
 
 use super::open::{OpenError, Opener};
 use crate::config::Credentials;
@@ -122,7 +122,7 @@ mod tests {
         fs::write(&file, format!("{} u:p\n", opener.next_hop)).expect("written");
         let server =
             serve(listener, &["220 x\r\n", "250-x\r\n250 AUTH LOGIN\r\n", "334 \r\n", "334 \r\n", "235 ok\r\n"]);
-        let connection = open(&opener).ok().expect("welcome");
+        let Ok(connection) = open(&opener) else { panic!("not welcome") };
         assert_eq!(connection.session().logged_in(), Some(crate::config::Mechanism::Login));
         assert!(server.join().expect("ends").ends_with("AUTH LOGIN\r\ndQ==\r\ncA==\r\n"));
     }

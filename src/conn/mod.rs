@@ -1,9 +1,10 @@
 //! Floor 3: one connection to one server: the session of [`crate::smtp`] driven over a stream of [`crate::net`].
 //!
 //! [`drive`] is the one loop that knows both the protocol and the socket; [`policy`] the one place where faults
-//! become outcomes; [`ledger`] what is remembered of servers from one connection to the next. [`delivery`] is a message on its way:
-//! which of its recipients still need a transaction; `secure` joins STARTTLS and TLS, `login` has the credentials; [`aboard`] the messages on one connection. Which message goes over which
-//! connection is decided above.
+//! become outcomes; [`ledger`] what is remembered of servers from one connection to the next. [`delivery`] is a
+//! message on its way: which of its recipients still need a transaction; `secure` joins STARTTLS and TLS, `login` has
+//! the credentials; [`aboard`] the messages on one connection. Which message goes over which connection is decided
+//! above.
 
 pub mod aboard;
 pub mod delivery;

@@ -83,7 +83,7 @@ impl Opener {
         let is_given_up = || must_end_by().is_some_and(|end| Instant::now() >= end);
         let how = Handshake {
             name: tls.name.as_deref().unwrap_or(self.next_hop.host()),
-            until: after(self.settings.timeouts.greeting),
+            until: after(self.settings.timeouts.starttls),
             is_given_up: &is_given_up,
         };
         let secured = connectors.get(tls).and_then(|connector| line.secured(&*connector, &how));

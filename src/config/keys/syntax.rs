@@ -123,7 +123,8 @@ pub(super) fn keywords(items: &[Cow<'_, str>]) -> Option<Vec<String>> {
     (items.len() <= MAX_ITEMS).then_some(keywords)
 }
 
-/// Mechanisms of SASL, at least one, each once. One that takes a token and one that takes a password cannot both be meant.
+/// Mechanisms of SASL, at least one, each once. One that takes a token and one that takes a password cannot both be
+/// meant.
 pub(super) fn mechanisms(items: &[Cow<'_, str>]) -> Option<Vec<Mechanism>> {
     let mechanisms: Vec<Mechanism> = items.iter().map(|item| item.parse().ok()).collect::<Option<_>>()?;
     let twice = (1..mechanisms.len()).any(|at| mechanisms[..at].contains(&mechanisms[at]));

@@ -1,9 +1,10 @@
 //! SCRAM-SHA-256 (RFC 5802, RFC 7677), without channel binding, by the crate `rsasl`.
 //!
-//! rsasl has the arithmetic. This module has what it leaves to its caller: names and passwords are prepared (SASLprep, RFC 4013), what a
-//! server says is held to the grammar before it gets there (rsasl 2.3.1 indexes into attributes without looking at their
-//! length, and would panic), and the iteration count is bounded both ways, as it is in Cyrus SASL: a high one would keep a lane busy for
-//! minutes, a low one is what a server asks for that is not the right one and wants to guess the password from our proof.
+//! rsasl has the arithmetic. This module has what it leaves to its caller: names and passwords are prepared
+//! (SASLprep, RFC 4013), what a server says is held to the grammar before it gets there (rsasl 2.3.1 indexes into
+//! attributes without looking at their length, and would panic), and the iteration count is bounded both ways, as it
+//! is in Cyrus SASL: a high one would keep a lane busy for minutes, a low one is what a server asks for that is not
+//! the right one and wants to guess the password from our proof.
 
 use super::SaslError;
 use crate::config::{Credentials, Secret};
@@ -239,7 +240,8 @@ mod tests {
     #[test]
     fn both_sides_prove_that_they_know_the_password() {
         assert_eq!(exchange("user", "pencil", "pencil", false), Ok(true));
-        // Prepared: a soft hyphen is nothing, a roman numeral its letters, any blank a blank (RFC 4013 sections 2.1 and 3).
+        // Prepared: a soft hyphen is nothing, a roman numeral its letters, any blank a blank (RFC 4013 sections 2.1
+        // and 3).
         assert_eq!(exchange("us\u{ad}er", "\u{2168}\u{a0}x", "IX x", false), Ok(true));
         // Names may have what separates attributes.
         assert_eq!(exchange("a,b=c", "pencil", "pencil", false), Ok(true));

@@ -1,9 +1,10 @@
 //! AUTH (RFC 4954): between the last EHLO and the first transaction, where there are credentials for this server.
 //!
-//! AUTH ends its group: nothing is sent behind it, and nothing behind a response, before the server has answered. Credentials go over
-//! an encrypted connection only, unless they are allowed in clear. A server that wants more than the mechanism has to say, or says
-//! something that is no challenge, is told `*`, and its answer to that ends the session. No mechanism here has a security layer,
-//! so EHLO is not said again and what it offered holds. What a server says while it knows our secrets is shown to nobody if it repeats them.
+//! AUTH ends its group: nothing is sent behind it, and nothing behind a response, before the server has answered.
+//! Credentials go over an encrypted connection only, unless they are allowed in clear. A server that wants more than
+//! the mechanism has to say, or says something that is no challenge, is told `*`, and its answer to that ends the
+//! session. No mechanism here has a security layer, so EHLO is not said again and what it offered holds. What a
+//! server says while it knows our secrets is shown to nobody if it repeats them.
 
 use super::{CloseReason, Event, Owed, Session, State};
 use crate::config::{Credentials, Mechanism};

@@ -1,4 +1,5 @@
-//! From the greeting until transactions may begin: EHLO or HELO, and STARTTLS (RFC 3207) between two EHLOs. AUTH is in `auth`.
+//! From the greeting until transactions may begin: EHLO or HELO, and STARTTLS (RFC 3207) between two EHLOs. AUTH is
+//! in `auth`.
 //!
 //! STARTTLS ends its group. What the server said in clear is worth nothing once the connection is encrypted: its offers are
 //! forgotten and EHLO is said again. Octets behind the 220 to STARTTLS, whether in the same write or later, are somebody's who

@@ -6,8 +6,10 @@ use crate::config::Level;
 /// What the oldest unanswered command is: it decides how long to wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// The greeting, EHLO, HELO or STARTTLS.
+    /// The greeting, EHLO or HELO.
     Greeting,
+    /// STARTTLS.
+    StartTls,
     /// AUTH, or a response of it.
     Auth,
     /// A RSET with nothing behind it.
@@ -31,6 +33,7 @@ impl Stage {
     pub const fn name(self) -> &'static str {
         match self {
             Stage::Greeting => "the greeting",
+            Stage::StartTls => "STARTTLS",
             Stage::Auth => "AUTH",
             Stage::Reset => "RSET",
             Stage::Overlap | Stage::Proof => "RSET behind the final dot",
@@ -46,7 +49,8 @@ impl Session {
     /// What the oldest unanswered command is; `None` when nothing is owed.
     pub fn stage(&self) -> Option<Stage> {
         let stage = match self.owed.front()? {
-            Owed::Greeting | Owed::Ehlo | Owed::Helo | Owed::StartTls => Stage::Greeting,
+            Owed::Greeting | Owed::Ehlo | Owed::Helo => Stage::Greeting,
+            Owed::StartTls => Stage::StartTls,
             Owed::Auth | Owed::AuthCancel => Stage::Auth,
             Owed::ProbeSurplus | Owed::ProofReset => Stage::Proof,
             Owed::ProbeReset => Stage::Reset,

@@ -207,7 +207,7 @@ fn a_server_that_says_our_words_again_is_not_quoted() {
         format!("535-no\r\n535 {}\r\n", BASE64_STANDARD.encode(PASSWORD)),
         format!("399 {PASSWORD}\r\n"),
         format!("AUTH PLAIN {PLAIN}\r\n"),
-        format!("535-tanstaaf\r\n535 tanstaaf\r\n"),
+        "535-tanstaaf\r\n535 tanstaaf\r\n".to_owned(),
     ] {
         let mut session = encrypted(&ALL);
         dialogue(&mut session, &OFFERED);
@@ -222,15 +222,15 @@ fn a_server_that_says_our_words_again_is_not_quoted() {
 }
 
 proptest! {
-    /// Whatever a server says, its turns at repeating our own words among it: nothing that people see has the password or its base64,
-    /// and what the client says is AUTH's own.
+    /// Whatever a server says, its turns at repeating our own words among it: nothing that people see has the
+    /// password or its base64, and what the client says is AUTH's own.
     #[test]
     fn no_server_brings_a_secret_before_people_s_eyes(
         mechanism in prop::sample::select(Mechanism::ALL.to_vec()),
         replies in prop::collection::vec(
             prop::sample::select(vec![
-                "334 \r\n", "334 VXNlcm5hbWU6\r\n", "235 ok\r\n", "535 5.7.8 no\r\n", "421 bye\r\n", "501 what\r\n", "{last}",
-                "535 {last}", "454 4.7.0 you said {last}", "421 {password}\r\n", "501 {last}", "300 {password}\r\n",
+                "334 \r\n", "334 VXNlcm5hbWU6\r\n", "235 ok\r\n", "535 5.7.8 no\r\n", "421 bye\r\n", "501 what\r\n",
+                "{last}", "535 {last}", "454 4.7.0 you said {last}", "421 {password}\r\n", "501 {last}", "300 {password}\r\n",
                 "235 {password}\r\n", "334 {last}", "2",
             ]),
             0..6,
@@ -247,7 +247,8 @@ proptest! {
             let midway = format!("{session:?}");
             prop_assert!(!gives_away(&midway), "{}", midway);
             last = dialogue(&mut session, &[""]);
-            let shown = format!("{session:?} {:?} {}", session.closed(), session.closed().map(ToString::to_string).unwrap_or_default());
+            let reason = session.closed().map(ToString::to_string).unwrap_or_default();
+            let shown = format!("{session:?} {:?} {reason}", session.closed());
             prop_assert!(!gives_away(&shown), "{}", shown);
             while let Some(event) = session.next_event() {
                 prop_assert_eq!(event, Event::Ready);
