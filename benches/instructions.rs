@@ -114,6 +114,8 @@ fn session() -> Session {
         ignore_extensions: Vec::new(),
         max_level: Level::Stream,
         starttls: pipelane::smtp::StartTls::Never,
+        secured: false,
+        auth: None,
         trust: Trust::Stream,
         window: WindowBounds { messages: 256, bytes: 1 << 20 },
         messages: 0,

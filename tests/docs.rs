@@ -228,7 +228,7 @@ fn the_manual_pages_are_well_formed() {
     let has = |program: &str| Command::new(program).arg("--version").output().is_ok();
     let mandoc = has_mandoc();
     if !mandoc && !has("groff") {
-        return skip("neither mandoc nor groff is here to read the manual pages");
+        return skip("the manual pages: neither mandoc nor groff is here to read them");
     }
     for page in pages() {
         let source = read(&page);
@@ -257,12 +257,54 @@ fn complaints(command: &mut Command, source: &str) -> String {
 
 /// Says loudly that a test did not run.
 fn skip(why: &str) {
-    eprintln!("skipped: the manual pages: {why}");
+    eprintln!("skipped: {why}");
     if let Some(list) = std::env::var_os("PIPELANE_SKIP_LIST") {
         let file = fs::OpenOptions::new().create(true).append(true).open(list);
         let mut file = file.expect("the list of what is skipped can be written");
-        writeln!(file, "skipped: the manual pages: {why}").expect("the list of what is skipped can be written");
+        writeln!(file, "skipped: {why}").expect("the list of what is skipped can be written");
     }
+}
+
+/// The rows of the page's tables: Postfix's setting, and what it is here.
+fn postfix_settings() -> Vec<(String, String)> {
+    let page = read("docs/postfix-settings.md");
+    let cut = |row: &str| {
+        let cells: Vec<&str> = row.split(" |").collect();
+        assert_eq!(cells.len(), 4, "three cells and an end: {row}");
+        (cells[0].trim_matches('`').to_owned(), cells[1].trim().to_owned())
+    };
+    page.lines().filter_map(|line| line.strip_prefix("| `")).map(cut).collect()
+}
+
+#[test]
+fn what_the_settings_of_postfix_are_here_is_there() {
+    let rows = postfix_settings();
+    assert!(rows.len() > 120, "only {} rows", rows.len());
+    for (setting, here) in rows {
+        let key = here.trim_matches('`');
+        let is_word = ["-", "lmtp", "qmgr"].contains(&here.as_str());
+        // A key with a dagger comes with a later change.
+        let comes = here.ends_with("` \u{2020}");
+        assert!(is_word || comes || KEYS.iter().any(|k| k.name == key), "{setting}: {here}");
+    }
+    let page = read("docs/postfix-settings.md");
+    for target in page.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+        assert!(root().join("docs/..").join(target.trim_start_matches("../")).exists(), "{target} is not there");
+    }
+}
+
+#[test]
+fn no_setting_of_postfix_smtp_is_left_out() {
+    let Ok(output) = Command::new("postconf").arg("-d").output() else {
+        return skip("Postfix's settings: postconf(1) is not here");
+    };
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let names: BTreeSet<&str> = text.lines().filter_map(|line| line.split(" =").next()).collect();
+    let smtp: Vec<&str> = names.into_iter().filter(|name| name.starts_with("smtp_")).collect();
+    assert!(smtp.len() > 100, "{smtp:?}");
+    let rows = postfix_settings();
+    let missing: Vec<&str> = smtp.into_iter().filter(|name| !rows.iter().any(|(row, _)| row == name)).collect();
+    assert!(missing.is_empty(), "docs/postfix-settings.md does not have {missing:?}");
 }
 
 #[test]

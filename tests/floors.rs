@@ -31,6 +31,7 @@ const WRAPPED: &[(&str, &str)] = &[
     ("native_tls", "net/tls/native.rs"),
     ("openssl", "net/"),
     ("ureq", "net/mta_sts/"),
+    ("rsasl", "smtp/sasl/scram.rs"),
 ];
 /// What `smtp` is without.
 const NOT_IN_SMTP: &[&str] =

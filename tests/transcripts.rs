@@ -5,6 +5,7 @@
 //! ```text
 //! # Comment.
 //! setting max_level = envelope          any next hop key of the configuration; {ca.pem} is the authority's certificate
+//! credentials 127.0.0.1 u:p             a line of the file that auth_file names; the server's host is 127.0.0.1
 //! message A from <s@a.test> to <r@b.test> <q@b.test>
 //! | a line of content                   content lines follow; none: empty content
 //! message B from <> to <r@b.test> verify        asks about the envelope only
@@ -23,6 +24,11 @@
 //! unread 500                            the server reads so many octets and looks no further (before close or reset)
 //! tls mx | tls stranger | tls mx 1.2    TLS begins, the server with the certificate of this name, and the newest version so
 //! tls-refused mx                        the client does not like it
+//! scram P                               the server's part of SCRAM-SHA-256 for the password P, from AUTH to its own proof
+//! scram-unproved P                      without that proof
+//! scram-impostor P                      with a proof that is none
+//! scram-refused P                       the client's proof must be of another password
+//! scram-costly P                        the server asks for very many iterations, and the client must break off
 //! close | reset | end                   the server closes, resets, or sees the client close
 //! gone                                  sees it close, whatever it says before
 //!
@@ -35,7 +41,11 @@
 
 mod certificates;
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use certificates::Certificates;
+use openssl::hash::MessageDigest;
+use openssl::pkey::PKey;
+use openssl::sign::Signer;
 use openssl::ssl::SslStream;
 use pipelane::config::{Config, NextHopSettings, Order, keys};
 use pipelane::engine::Engine;
@@ -45,6 +55,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -68,14 +79,27 @@ enum Step {
     Quiet,
     Tls(String),
     TlsRefused(String),
+    Scram(Scram, String),
     Close,
     Reset,
     End,
     Gone,
 }
 
+/// How the server plays its part of SCRAM-SHA-256.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Scram {
+    Honest,
+    Unproved,
+    Impostor,
+    Refused,
+    Costly,
+}
+
 #[derive(Debug, Default)]
 struct Transcript {
+    /// Where the file of passwords is.
+    place: Option<tempfile::TempDir>,
     settings: NextHopSettings,
     messages: Vec<(String, Envelope, Option<Vec<u8>>)>,
     connections: Vec<Vec<(usize, Step)>>,
@@ -101,6 +125,7 @@ fn parse(path: &Path) -> Transcript {
                 };
                 keys::set_next_hop(&mut transcript.settings, key, &value).unwrap_or_else(|e| panic!("{}: {e}", at()));
             }
+            "credentials" => credentials(&mut transcript, rest),
             "message" => transcript.messages.push(message(rest)),
             "|" => {
                 let content = transcript.messages.last_mut().and_then(|m| m.2.as_mut());
@@ -116,6 +141,16 @@ fn parse(path: &Path) -> Transcript {
         }
     }
     transcript
+}
+
+/// Adds a line to the file of passwords.
+fn credentials(transcript: &mut Transcript, line: &str) {
+    let place = transcript.place.get_or_insert_with(|| tempfile::tempdir().expect("a directory"));
+    let path = place.path().join("sasl_passwd");
+    let mut options = fs::OpenOptions::new();
+    let mut file = options.append(true).create(true).mode(0o600).open(&path).expect("a private file");
+    writeln!(file, "{line}").expect("written");
+    transcript.settings.auth.file = Some(path);
 }
 
 fn steps(word: &str, rest: &str) -> Option<Vec<Step>> {
@@ -142,6 +177,11 @@ fn step(word: &str, rest: &str) -> Option<Step> {
         "flood-text" => Some(Step::Flood(rest.to_owned())),
         "quiet" => Some(Step::Quiet),
         "tls" => Some(Step::Tls(rest.to_owned())),
+        "scram" => Some(Step::Scram(Scram::Honest, rest.to_owned())),
+        "scram-unproved" => Some(Step::Scram(Scram::Unproved, rest.to_owned())),
+        "scram-impostor" => Some(Step::Scram(Scram::Impostor, rest.to_owned())),
+        "scram-refused" => Some(Step::Scram(Scram::Refused, rest.to_owned())),
+        "scram-costly" => Some(Step::Scram(Scram::Costly, rest.to_owned())),
         "tls-refused" => Some(Step::TlsRefused(rest.to_owned())),
         "close" => Some(Step::Close),
         "reset" => Some(Step::Reset),
@@ -293,6 +333,7 @@ impl Server {
                 Ok(()) => Err("the client was content with the certificate".into()),
                 Err(_) => Ok(()),
             },
+            Step::Scram(manner, password) => self.scram(*manner, password),
             // A client that was faster and has reset the connection has closed it too.
             Step::Close => match self.stream.shutdown(std::net::Shutdown::Both) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotConnected => Err(error.to_string()),
@@ -328,6 +369,57 @@ impl Server {
             Err(error) if error.contains("Err") => Err(error),
             _ => Ok(()),
         }
+    }
+
+    /// SCRAM-SHA-256 by the letter of RFC 5802 section 3, with OpenSSL's arithmetic.
+    fn scram(&mut self, manner: Scram, password: &str) -> Result<(), String> {
+        const SALT: &[u8] = b"not very random";
+        let line = self.line()?;
+        let first = line.strip_prefix("AUTH SCRAM-SHA-256 ").ok_or_else(|| format!("no SCRAM: {line}"))?;
+        let first = decoded(first)?;
+        let bare = first.strip_prefix("n,,").ok_or_else(|| format!("{first}: the client knows no channel binding"))?;
+        let (_, nonce) = bare.split_once(",r=").ok_or_else(|| format!("{first}: no nonce"))?;
+        let iterations = if manner == Scram::Costly { u32::MAX } else { 4096 };
+        let own = format!("r={nonce}server,s={},i={iterations}", BASE64_STANDARD.encode(SALT));
+        self.challenge(&own)?;
+        let line = self.line()?;
+        if manner == Scram::Costly {
+            return if line == "*" { Ok(()) } else { Err(format!("the client goes on: {line}")) };
+        }
+        let last = decoded(&line)?;
+        let (without_proof, proof) = last.rsplit_once(",p=").ok_or_else(|| format!("{last}: no proof"))?;
+        if without_proof != format!("c=biws,r={nonce}server") {
+            return Err(format!("not what was agreed: {without_proof}"));
+        }
+        let mut salted = [0; 32];
+        openssl::pkcs5::pbkdf2_hmac(password.as_bytes(), SALT, 4096, MessageDigest::sha256(), &mut salted)
+            .map_err(|e| e.to_string())?;
+        let said = format!("{bare},{own},{without_proof}");
+        let client_key = hmac(&salted, "Client Key");
+        let signature = hmac(&openssl::sha::sha256(&client_key), &said);
+        let right: Vec<u8> = client_key.iter().zip(signature).map(|(a, b)| a ^ b).collect();
+        if (BASE64_STANDARD.encode(right) == proof) == (manner == Scram::Refused) {
+            return Err(format!("is it the password {password}? The client's proof says otherwise"));
+        }
+        match manner {
+            Scram::Unproved | Scram::Refused | Scram::Costly => Ok(()),
+            Scram::Impostor => self.challenge("v=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="),
+            Scram::Honest => {
+                let signature = hmac(&hmac(&salted, "Server Key"), &said);
+                self.challenge(&format!("v={}", BASE64_STANDARD.encode(signature)))
+            }
+        }
+    }
+
+    fn challenge(&mut self, message: &str) -> Result<(), String> {
+        self.out.push_str(&format!("334 {}\r\n", BASE64_STANDARD.encode(message)));
+        self.flush()
+    }
+
+    fn line(&mut self) -> Result<String, String> {
+        let mut line = String::new();
+        self.reader.read_line(&mut line).map_err(|e| format!("waited for a line: {e}"))?;
+        line.strip_suffix("\r\n").map(str::to_owned).ok_or_else(|| format!("no line: {line:?}"))
     }
 
     fn expect(&mut self, expected: &str) -> Result<(), String> {
@@ -366,6 +458,17 @@ impl Server {
         let out = std::mem::take(&mut self.out);
         self.reader.get_mut().write_all(out.as_bytes()).map_err(|e| format!("the client took no reply: {e}"))
     }
+}
+
+fn decoded(line: &str) -> Result<String, String> {
+    let octets = BASE64_STANDARD.decode(line).map_err(|e| format!("{line}: {e}"))?;
+    String::from_utf8(octets).map_err(|e| format!("{line}: {e}"))
+}
+
+fn hmac(key: &[u8], text: &str) -> Vec<u8> {
+    let key = PKey::hmac(key).expect("a key");
+    let mut signer = Signer::new(MessageDigest::sha256(), &key).expect("a signer");
+    signer.sign_oneshot_to_vec(text.as_bytes()).expect("signed")
 }
 
 fn verdict(outcome: &Outcome) -> &'static str {

@@ -1,12 +1,13 @@
 //! `pipelane check`: reads a configuration and says what is wrong with it, or what it means; `--keys` lists every key.
 //!
-//! Nothing is opened but the file and those that it names for TLS. Errors go to standard error, one a line, with exit status 78 (EX_CONFIG of sysexits.h).
+//! Nothing is opened but the file and those that it names for TLS and AUTH. Errors go to standard error, one a line,
+//! with exit status 78 (EX_CONFIG of sysexits.h).
 
 use super::columns::columns;
 use clap::Args;
 use pipelane::config::keys::{Key, Section};
 use pipelane::config::sorting::in_kilobytes;
-use pipelane::config::{Config, DEFAULT_FILE, NextHopSettings, Order, TlsPolicy};
+use pipelane::config::{Config, Credentials, DEFAULT_FILE, NextHopSettings, Order, TlsPolicy};
 use pipelane::net::tls::Connectors;
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -52,13 +53,21 @@ pub fn run(args: CheckArgs) -> ExitCode {
     }
 }
 
-/// What is wrong with files of certificates and keys, by next hop.
+/// What is wrong with files of certificates, keys and passwords, by next hop.
 fn unusable_files(config: &Config) -> Vec<String> {
     let connectors = Connectors::default();
     let own = config.next_hops.iter().map(|(next_hop, settings)| (next_hop.as_str(), settings));
     let all = own.chain([("defaults", &config.defaults)]);
-    all.filter(|(_, settings)| settings.tls.policy != TlsPolicy::None)
-        .filter_map(|(name, settings)| connectors.get(&settings.tls).err().map(|error| format!("{name}: {error}")))
+    let tls = |settings: &NextHopSettings| match settings.tls.policy {
+        TlsPolicy::None => None,
+        _ => connectors.get(&settings.tls).err().map(|error| error.to_string()),
+    };
+    let auth = |settings: &NextHopSettings| {
+        let file = settings.auth.file.as_ref()?;
+        Credentials::check(file).err().map(|error| format!("auth_file: {error}"))
+    };
+    all.flat_map(|(name, settings)| [tls(settings), auth(settings)].into_iter().flatten().map(move |why| (name, why)))
+        .map(|(name, why)| format!("{name}: {why}"))
         .collect()
 }
 
@@ -178,6 +187,8 @@ route * to [relay.example.net]:25
         std::fs::write(&config, "[defaults]\nlanes = 0\n").expect("written");
         assert_eq!(status(), ExitCode::from(78));
         std::fs::write(&config, "[defaults]\ntls_cert_file = \"/nowhere/mail.pem\"\n").expect("written");
+        assert_eq!(status(), ExitCode::from(78));
+        std::fs::write(&config, "[defaults]\nauth_file = \"/nowhere/sasl_passwd\"\n").expect("written");
         assert_eq!(status(), ExitCode::from(78));
         assert_eq!(run(CheckArgs { config, keys: true }), ExitCode::SUCCESS);
     }

@@ -47,7 +47,13 @@ pub fn run(args: ProbeArgs) -> ExitCode {
 
 fn probe(args: &ProbeArgs) -> Result<(), String> {
     let patience = Duration::from_secs(args.timeout);
-    let timeouts = Timeouts { connect: patience, greeting: patience, data_done: patience, ..Timeouts::default() };
+    let timeouts = Timeouts {
+        connect: patience,
+        greeting: patience,
+        starttls: patience,
+        data_done: patience,
+        ..Timeouts::default()
+    };
     let settings = NextHopSettings { helo_name: args.helo_name.clone(), timeouts, ..NextHopSettings::default() };
     let opener = Opener {
         next_hop: args.next_hop.clone(),

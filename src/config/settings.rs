@@ -1,5 +1,6 @@
 //! The settings as values: what the parser makes and every floor above reads. Defaults are here and nowhere else.
 
+use super::auth::AuthSettings;
 use super::routing::Routing;
 use super::sorting::Order;
 use super::tls::TlsSettings;
@@ -131,8 +132,10 @@ impl FromStr for Protocol {
 pub struct Timeouts {
     /// A look-up in DNS, and then all addresses of one server together.
     pub connect: Duration,
-    /// The 220 greeting, and the reply to EHLO or HELO.
+    /// The 220 greeting, the reply to EHLO or HELO, and each reply of AUTH.
     pub greeting: Duration,
+    /// The reply to STARTTLS, and the handshake.
+    pub starttls: Duration,
     /// The reply to MAIL, and to RSET in a stream.
     pub mail: Duration,
     /// The reply to a RCPT.
@@ -155,6 +158,7 @@ impl Default for Timeouts {
         Timeouts {
             connect: seconds(30),
             greeting: seconds(300),
+            starttls: seconds(300),
             mail: seconds(300),
             rcpt: seconds(300),
             data_init: seconds(120),
@@ -209,6 +213,8 @@ pub struct NextHopSettings {
     pub routing: Routing,
     /// Encryption.
     pub tls: TlsSettings,
+    /// AUTH.
+    pub auth: AuthSettings,
     /// Bare CR or LF in content is made CRLF (`true`) or refused.
     pub normalise_newlines: bool,
     /// Lines over 998 octets are refused (`true`) or passed on.
@@ -240,6 +246,7 @@ impl Default for NextHopSettings {
             source_address: None,
             routing: Routing::default(),
             tls: TlsSettings::default(),
+            auth: AuthSettings::default(),
             normalise_newlines: true,
             refuse_long_lines: false,
             timeouts: Timeouts::default(),

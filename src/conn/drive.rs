@@ -23,8 +23,8 @@ use super::yielding::{Grant, Yielding};
 use crate::config::Level;
 use crate::net::Endpoint;
 use crate::net::tls::Connectors;
-use crate::smtp::{CloseReason, End, Event, Extensions, Fact, Session, TransactionId, Want, command};
-use log::warn;
+use crate::smtp::{CloseReason, End, Event, Extensions, Fact, Session, Stage, TransactionId, Want, command};
+use log::{debug, warn};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -134,12 +134,15 @@ impl<T: Token> Connection<T> {
         &self.session
     }
 
-    /// Until EHLO is answered, in clear and then encrypted. No message is at stake.
+    /// Until EHLO is answered, in clear and encrypted, and AUTH, whose time is not the line's. No message is at stake.
     fn greeted(mut self, connectors: &Connectors, must_end_by: EndsBy<'_>) -> Result<Connection<T>, OpenError> {
-        let mut asked = Instant::now();
+        let (mut asked, mut round_trip) = (Instant::now(), None);
         loop {
             match self.session.want() {
                 Want::Write => {
+                    if self.session.stage() == Some(Stage::Auth) {
+                        round_trip.get_or_insert_with(|| asked.elapsed());
+                    }
                     asked = Instant::now();
                     self.line.write(&mut self.session, usize::MAX, must_end_by());
                 }
@@ -154,7 +157,10 @@ impl<T: Token> Connection<T> {
                 return Err(self.not_opened());
             }
             if let Some(Event::Ready) = self.session.next_event() {
-                self.line.round_trip = asked.elapsed();
+                self.line.round_trip = round_trip.unwrap_or_else(|| asked.elapsed());
+                if let Some(mechanism) = self.session.logged_in() {
+                    debug!("{}: {}: {}: logged in by {mechanism}", self.opener.next_hop, self.opener.lane, self.server);
+                }
                 self.key = ServerKey::new(self.address.clone(), self.session.greeting());
                 self.opener.gauge.set_tls(self.line.agreed());
                 self.session.remember(self.opener.ledger.recall(&self.key, Instant::now()));
@@ -175,6 +181,9 @@ impl<T: Token> Connection<T> {
                 OpenError::NotSecure { server, policy, text: format!("{text}{}", pledge.because()) }
             }
             Some(CloseReason::Injected(why)) => OpenError::Injected { server, text: (*why).to_owned() },
+            Some(CloseReason::NotAuthenticated { text, reply }) => {
+                OpenError::NotAuthenticated { server, text: text.clone(), reply: reply.clone() }
+            }
             Some(reason) => OpenError::Broken { server, text: reason.to_string() },
             None => OpenError::Broken { server, text: "the session is not ready".into() },
         }

@@ -198,7 +198,8 @@ impl Line {
     fn patience(&self, stage: Option<Stage>) -> Duration {
         let timeouts = &self.timeouts;
         let patience = match stage {
-            Some(Stage::Greeting) => timeouts.greeting,
+            Some(Stage::Greeting | Stage::Auth) => timeouts.greeting,
+            Some(Stage::StartTls) => timeouts.starttls,
             Some(Stage::Reset) => timeouts.rset,
             Some(Stage::Overlap) => timeouts.rset.min(OVERLAP.max(3 * self.round_trip)),
             Some(Stage::Proof) => PROOF.max(3 * self.round_trip),

@@ -9,7 +9,7 @@ use crate::config::{NextHopSettings, Protocol, TlsPolicy};
 use crate::mail::{NextHop, Outcome};
 use crate::net::dns::RouteError;
 use crate::net::{DialError, DialOptions, Duplex, Endpoint, Target, Wake, dial_addresses, dial_unix};
-use crate::smtp::{Knowledge, Reply, Session, SessionOptions, WindowBounds};
+use crate::smtp::{Auth, Knowledge, Reply, Session, SessionOptions, WindowBounds};
 use log::{debug, warn};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -48,6 +48,19 @@ pub enum OpenError {
         /// What it said.
         text: String,
     },
+    /// There are credentials for the server, and it is no server to log in at, or refused them.
+    #[error("{server}: {text}{}", .reply.as_ref().map(|reply| format!(": {reply}")).unwrap_or_default())]
+    NotAuthenticated {
+        /// Which.
+        server: String,
+        /// What stands against it.
+        text: String,
+        /// Its words, where it refused.
+        reply: Option<Reply>,
+    },
+    /// The file of users and passwords cannot be used.
+    #[error("auth_file: {0}")]
+    Credentials(String),
     /// TLS was begun and failed.
     #[error("{server}: {text} (tls = \"{policy}\")")]
     Handshake {
@@ -144,9 +157,10 @@ pub(super) struct Opened {
 impl Opener {
     /// Connects to the server's first address that answers and is not excluded.
     pub(super) fn dial(&self, at: &Arc<Server>, exclude: &[Endpoint]) -> Result<Opened, OpenError> {
+        let auth = self.auth(at)?;
         let (duplex, address) = self.connect(at, &at.addresses, exclude)?;
         let encryption = self.encryption(at, &address);
-        Ok(self.opened(at, duplex, address, encryption))
+        Ok(self.opened(at, (duplex, address), encryption, auth))
     }
 
     /// Connects to a server once more.
@@ -156,8 +170,9 @@ impl Opener {
         address: &Endpoint,
         encryption: Encryption,
     ) -> Result<Opened, OpenError> {
-        let (duplex, address) = self.connect(at, std::slice::from_ref(address), &[])?;
-        Ok(self.opened(at, duplex, address, encryption))
+        let auth = self.auth(at)?;
+        let connected = self.connect(at, std::slice::from_ref(address), &[])?;
+        Ok(self.opened(at, connected, encryption, auth))
     }
 
     fn connect(&self, at: &Server, to: &[Endpoint], exclude: &[Endpoint]) -> Result<(Duplex, Endpoint), OpenError> {
@@ -190,14 +205,20 @@ impl Opener {
     }
 
     /// A fresh session over a connection that was made.
-    fn opened(&self, at: &Arc<Server>, duplex: Duplex, address: Endpoint, encryption: Encryption) -> Opened {
+    fn opened(
+        &self,
+        at: &Arc<Server>,
+        (duplex, address): (Duplex, Endpoint),
+        encryption: Encryption,
+        auth: Option<Auth>,
+    ) -> Opened {
         let server = at.at(&address);
         if self.manners.yields
             && let Err(error) = duplex.limit_unsent(FEW_UNSENT)
         {
             debug!("{server}: cannot limit what the kernel holds back: {error}");
         }
-        let session = Session::new(self.session_options(at, &address, encryption), Knowledge::default());
+        let session = Session::new(self.session_options(at, &address, encryption, auth), Knowledge::default());
         Opened { at: Arc::clone(at), duplex, session, address, server, encryption }
     }
 
@@ -237,7 +258,13 @@ impl Opener {
         Err(told(failure))
     }
 
-    fn session_options(&self, at: &Server, address: &Endpoint, encryption: Encryption) -> SessionOptions {
+    fn session_options(
+        &self,
+        at: &Server,
+        address: &Endpoint,
+        encryption: Encryption,
+        auth: Option<Auth>,
+    ) -> SessionOptions {
         let settings = &self.settings;
         SessionOptions {
             // Behind a UNIX socket is a mail store.
@@ -246,6 +273,8 @@ impl Opener {
             ignore_extensions: settings.ignore_extensions.clone(),
             max_level: settings.max_level,
             starttls: encryption.starttls(at.pledge.policy(settings.tls.policy)),
+            secured: encryption == Encryption::Wrapped,
+            auth,
             trust: settings.trust,
             window: WindowBounds { messages: settings.window_messages, bytes: settings.window_bytes },
             messages: settings.messages_per_connection,
@@ -343,7 +372,7 @@ mod tests {
             servers.into_iter(),
             |at, exclude| {
                 let connected = opener.connect(at, &at.addresses, exclude).map_err(|error| (error, None))?;
-                let opened = opener.opened(at, connected.0, connected.1, Encryption::Clear);
+                let opened = opener.opened(at, connected, Encryption::Clear, None);
                 Connection::<Nothing>::establish(opener, &Connectors::default(), opened, &|| None)
             },
             || false,

@@ -14,6 +14,9 @@
 //! | octets in clear behind the 220 to STARTTLS         | the same                                   |
 //! | TLSA records needed and missing, or not to be had  | the same; see [`super::pledge`]            |
 //! | not named by its domain's MTA-STS policy           | the same; see [`super::domain_policy`]     |
+//! | AUTH refused, with any code                        | the same, 4.7.8 or as the server says      |
+//! | AUTH needed and not offered, or not in clear       | the same, 4.7.0                            |
+//! | the file of passwords cannot be used               | deferred 4.3.5, nothing dialled            |
 //! | greeting or EHLO refused, with any code            | next address; at the last: deferred, site in trouble |
 //! | 5yz, 4yz to MAIL, DATA, BDAT or the dot            | all recipients failed, deferred            |
 //! | the same behind the content, in LMTP               | that recipient failed, deferred            |
@@ -39,6 +42,12 @@ const NO_HOST: EnhancedStatus = EnhancedStatus::new(4, 4, 4);
 const NO_TLS: EnhancedStatus = EnhancedStatus::new(4, 7, 4);
 /// Cryptographic failure (RFC 3463, X.7.5).
 const TLS_FAILED: EnhancedStatus = EnhancedStatus::new(4, 7, 5);
+/// Other security status (RFC 3463, X.7.0).
+const NO_AUTH: EnhancedStatus = EnhancedStatus::new(4, 7, 0);
+/// Credentials invalid (RFC 5248, X.7.8).
+const AUTH_REFUSED: EnhancedStatus = EnhancedStatus::new(4, 7, 8);
+/// System incorrectly configured (RFC 3463, X.3.5).
+const MISCONFIGURED: EnhancedStatus = EnhancedStatus::new(4, 3, 5);
 
 /// What a reply that decides over a recipient means for it.
 pub fn answered(reply: &Reply) -> Outcome {
@@ -94,6 +103,12 @@ pub fn unopened(error: &OpenError) -> Outcome {
         | OpenError::Injected { .. }
         | OpenError::NotVouched { .. }
         | OpenError::NotNamed { .. } => Outcome::deferred(TLS_FAILED, error.to_string()),
+        OpenError::NotAuthenticated { reply: Some(reply), .. } if reply.code == 535 => {
+            as_temporary(reply, AUTH_REFUSED)
+        }
+        OpenError::NotAuthenticated { reply: Some(reply), .. } => as_temporary(reply, NO_AUTH),
+        OpenError::NotAuthenticated { .. } => Outcome::deferred(NO_AUTH, error.to_string()),
+        OpenError::Credentials(_) => Outcome::deferred(MISCONFIGURED, error.to_string()),
         OpenError::Broken { .. } => Outcome::deferred(LOST, error.to_string()),
     }
 }

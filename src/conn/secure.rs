@@ -95,7 +95,7 @@ impl Opener {
             Pledge::Certificate { dane, name } => (name.as_str(), Some(dane)),
             _ => (tls.name.as_deref().unwrap_or(&at.name), None),
         };
-        let until = after(self.settings.timeouts.greeting);
+        let until = after(self.settings.timeouts.starttls);
         let how = Handshake { name, server: address.clone(), dane, until, is_given_up: &is_given_up };
         let secured = connectors.get(&tls).and_then(|connector| line.secured(&*connector, &how));
         let line = secured.map_err(|error| self.unsecured(error, at, server))?;
@@ -130,6 +130,7 @@ impl<T: super::Token> Connection<T> {
         must_end_by: EndsBy<'_>,
     ) -> Result<Connection<T>, (OpenError, Option<Endpoint>)> {
         let (at, address, encryption) = (Arc::clone(&opened.at), opened.address.clone(), opened.encryption);
+        let is_allowed = !opened.session.must_not_be_in_clear();
         let again = |encryption| {
             let opened = opener.dial_again(&at, &address, encryption)?;
             Connection::over(opener, connectors, opened, must_end_by)
@@ -139,7 +140,8 @@ impl<T: super::Token> Connection<T> {
             debug!("{}: {}: {error}; once more without an earlier session", opener.next_hop, opener.lane);
             attempt = again(encryption);
         }
-        let may = encryption == Encryption::StartTls && at.pledge.policy(opener.settings.tls.policy) == TlsPolicy::May;
+        let policy = at.pledge.policy(opener.settings.tls.policy);
+        let may = encryption == Encryption::StartTls && policy == TlsPolicy::May && is_allowed;
         if let Err(error @ OpenError::Handshake { .. }) = &attempt
             && may
         {

@@ -78,7 +78,7 @@ impl Extensions {
             "CHUNKING" => self.chunking = true,
             "ENHANCEDSTATUSCODES" => self.enhanced_status_codes = true,
             "STARTTLS" => self.starttls = true,
-            "AUTH" => self.auth = parameters.map(str::to_ascii_uppercase).collect(),
+            "AUTH" => self.auth.extend(parameters.map(str::to_ascii_uppercase)),
             "MT-PRIORITY" => {
                 self.mt_priority = true;
                 self.priority_policy = parameters.next().and_then(policy);

@@ -7,6 +7,7 @@ pub mod command;
 pub mod extension;
 pub mod ladder;
 pub mod reply;
+pub mod sasl;
 pub mod session;
 pub mod stuffing;
 pub mod tally;
@@ -17,7 +18,7 @@ pub use extension::Extensions;
 pub use ladder::{Fact, Knowledge, Proof};
 pub use reply::Reply;
 pub use session::{
-    Answers, Cause, CloseReason, End, Event, Said, Session, SessionOptions, Stage, StartTls, Transaction,
+    Answers, Auth, Cause, CloseReason, End, Event, Said, Session, SessionOptions, Stage, StartTls, Transaction,
     TransactionId, Want,
 };
 pub use window::{Flight, WindowBounds};

@@ -1,6 +1,7 @@
 //! The engine as a whole, over real sockets: what it promises to whoever hands it a message, and what it does to servers.
 
 mod addresses;
+mod auth;
 mod crowd;
 mod host;
 mod lanes;

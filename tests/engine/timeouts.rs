@@ -2,7 +2,7 @@
 
 use crate::host::{Host, Peer, yes};
 use crate::place::*;
-use pipelane::config::{NextHopSettings, Timeouts};
+use pipelane::config::{NextHopSettings, Timeouts, TlsPolicy, TlsSettings};
 use pipelane::mail::{Outcome, Verdict};
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ const SHORT: Duration = Duration::from_millis(300);
 fn mute_at(word: &'static str) -> Host {
     Host::start(move |_, mut peer| {
         if word != "greeting" {
-            peer.greet(&[]);
+            peer.greet(if word == "STARTTLS" { &["STARTTLS"] } else { &[] });
             let dot = word == ".";
             let last =
                 peer.serve(|line| if line.starts_with(word) || (dot && line == "DATA") { None } else { yes(line) });
@@ -30,6 +30,7 @@ fn deliver(host: &Host, size: usize, shorten: fn(&mut Timeouts) -> &mut Duration
     let mut timeouts = Timeouts {
         connect: long,
         greeting: long,
+        starttls: long,
         mail: long,
         rcpt: long,
         data_init: long,
@@ -49,8 +50,9 @@ fn deliver(host: &Host, size: usize, shorten: fn(&mut Timeouts) -> &mut Duration
 #[test]
 fn every_stage_has_its_own_patience() {
     type Stage = (&'static str, fn(&mut Timeouts) -> &mut Duration, Verdict, &'static str);
-    let stages: [Stage; 5] = [
+    let stages: [Stage; 6] = [
         ("greeting", |t| &mut t.greeting, Verdict::Deferred, "greeting"),
+        ("STARTTLS", |t| &mut t.starttls, Verdict::Deferred, "STARTTLS"),
         ("MAIL", |t| &mut t.mail, Verdict::Deferred, "MAIL"),
         ("RCPT", |t| &mut t.rcpt, Verdict::Deferred, "RCPT"),
         ("DATA", |t| &mut t.data_init, Verdict::Deferred, "DATA"),
@@ -63,6 +65,23 @@ fn every_stage_has_its_own_patience() {
         assert!(outcome.text.contains(said), "{word}: {outcome:?}");
         assert!(took >= SHORT && took < LONG, "{word}: {took:?}");
     }
+}
+
+#[test]
+fn a_handshake_has_the_patience_of_starttls() {
+    let host = Host::start(|_, mut peer| {
+        peer.greet(&["STARTTLS"]);
+        peer.hear();
+        peer.say("220 go\r\n");
+        peer.wait_for_end();
+    });
+    let timeouts = Timeouts { starttls: SHORT, ..Timeouts::default() };
+    let tls = TlsSettings { policy: TlsPolicy::Require, ..TlsSettings::default() };
+    let engine = engine(NextHopSettings { timeouts, tls, ..lockstep() });
+    let begun = Instant::now();
+    let outcome = report(&submit(&engine, message(&hop(host.address), "no-hello", "r@b.test", 100))).outcomes.remove(0);
+    assert_eq!((outcome.verdict, outcome.status.to_string().as_str()), (Verdict::Deferred, "4.7.5"), "{outcome:?}");
+    assert!(begun.elapsed() >= SHORT && begun.elapsed() < LONG, "{:?}", begun.elapsed());
 }
 
 #[test]

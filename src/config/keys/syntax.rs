@@ -4,6 +4,7 @@
 //! EHLO keywords. An empty text means "not set" where a setting is optional.
 
 use super::kind::Syntax;
+use crate::config::Mechanism;
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -82,6 +83,12 @@ pub(super) const TLS_NAME: Syntax = Syntax {
 pub(super) const TLS_FILE: Syntax =
     Syntax { name: "path", expected: "an absolute path, such as \"/etc/ssl/certs/mail.pem\", or \"\" for none" };
 pub(super) const TLS_VERSION: Syntax = Syntax { name: "version", expected: "\"1.2\" or \"1.3\" in quotes" };
+pub(super) const AUTH_FILE: Syntax =
+    Syntax { name: "path", expected: "an absolute path, such as \"/etc/pipelane/sasl_passwd\", or \"\" for none" };
+pub(super) const MECHANISMS: Syntax = Syntax {
+    name: "array of mechanisms",
+    expected: "an array of \"SCRAM-SHA-256\", \"PLAIN\" and \"LOGIN\", or of \"XOAUTH2\" alone",
+};
 pub(super) const YES_OR_NO: Syntax = Syntax { name: "word", expected: "\"yes\" or \"no\"" };
 
 /// An absolute path without control characters.
@@ -132,6 +139,15 @@ pub(super) fn keywords(items: &[Cow<'_, str>]) -> Option<Vec<String>> {
         }
     }
     (items.len() <= MAX_ITEMS).then_some(keywords)
+}
+
+/// Mechanisms of SASL, at least one, each once. One that takes a token and one that takes a password cannot both be
+/// meant.
+pub(super) fn mechanisms(items: &[Cow<'_, str>]) -> Option<Vec<Mechanism>> {
+    let mechanisms: Vec<Mechanism> = items.iter().map(|item| item.parse().ok()).collect::<Option<_>>()?;
+    let twice = (1..mechanisms.len()).any(|at| mechanisms[..at].contains(&mechanisms[at]));
+    let mixed = mechanisms.len() > 1 && mechanisms.contains(&Mechanism::XOAuth2);
+    (!mechanisms.is_empty() && !twice && !mixed).then_some(mechanisms)
 }
 
 /// What EHLO may say (RFC 5321 4.1.1.1, 4.1.3): a domain, or an address literal. An underscore is taken: hosts have it.
@@ -258,6 +274,17 @@ mod tests {
             assert_eq!(keywords(&list(&[bad])), None, "{bad:?}");
         }
         assert_eq!(keywords(&list(&["A"; 65])), None);
+    }
+
+    #[test]
+    fn a_token_and_a_password_are_not_mixed() {
+        let read = |items: &[&'static str]| mechanisms(&list(items));
+        assert_eq!(read(&["plain", "SCRAM-SHA-256"]), Some(vec![Mechanism::Plain, Mechanism::ScramSha256]));
+        assert_eq!(read(&["XOAUTH2"]), Some(vec![Mechanism::XOAuth2]));
+        for bad in [&[][..], &["PLAIN", "XOAUTH2"], &["PLAIN", "plain"], &["CRAM-MD5"], &[""], &["SCRAM-SHA-256-PLUS"]]
+        {
+            assert_eq!(read(bad), None, "{bad:?}");
+        }
     }
 
     #[test]

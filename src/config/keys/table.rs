@@ -5,9 +5,9 @@
 use super::kind::Kind::{Count, List, Octets, Text, Time, Words};
 use super::kind::bounds;
 use super::syntax::{
-    self, ACCOUNT, ADDRESS, CONGESTION, DSCP, HELO, HOST_LOOKUP, KEYWORDS, LANES, LEVEL, LINES, MODE, NAME_SERVERS,
-    NAMES, NEWLINES, OPTIONAL_PATH, ORDER, PATH, PROTOCOL, RELAY, SIZEBINS, SOCKETS, TLS_FILE, TLS_LIBRARY, TLS_NAME,
-    TLS_POLICY, TLS_VERSION, TRUST, YES_OR_NO,
+    self, ACCOUNT, ADDRESS, AUTH_FILE, CONGESTION, DSCP, HELO, HOST_LOOKUP, KEYWORDS, LANES, LEVEL, LINES, MECHANISMS,
+    MODE, NAME_SERVERS, NAMES, NEWLINES, OPTIONAL_PATH, ORDER, PATH, PROTOCOL, RELAY, SIZEBINS, SOCKETS, TLS_FILE,
+    TLS_LIBRARY, TLS_NAME, TLS_POLICY, TLS_VERSION, TRUST, YES_OR_NO,
 };
 use super::{Key, hop, limit, listen};
 use crate::config::sorting;
@@ -332,6 +332,29 @@ pub static KEYS: &[Key] = &[
          native: what the system has of its own, without these; the default where there is no OpenSSL (Apple).",
     ),
     hop(
+        "auth_file",
+        "",
+        Text(AUTH_FILE, |s, t| syntax::optional(t, syntax::path).map(|path| s.auth.file = path)),
+        "File of users and passwords for AUTH (RFC 4954), in the format of Postfix's sasl_passwd: the host or the \
+         next hop as it is written, blanks, user:password. It is read for each connection; nobody but its owner may \
+         be able to read or write it. A next hop that is in it gets no mail without AUTH, one that is not gets mail \
+         as ever. Empty is none.",
+    ),
+    hop(
+        "auth_mechanisms",
+        "SCRAM-SHA-256 PLAIN LOGIN",
+        List(MECHANISMS, |s, t| syntax::mechanisms(t).map(|mechanisms| s.auth.mechanisms = mechanisms)),
+        "The mechanisms that may be used; the strongest of them that the server offers is. XOAUTH2 takes an OAuth \
+         2.0 token in place of the password, and so stands alone.",
+    ),
+    hop(
+        "auth_in_clear",
+        "no",
+        Text(YES_OR_NO, |s, t| syntax::either(t, "yes", "no").map(|yes| s.auth.in_clear = yes)),
+        "yes: AUTH is said over a connection that is not encrypted too. no: a next hop that is in auth_file gets \
+         mail over an encrypted connection only, also where tls is may or none.",
+    ),
+    hop(
         "bare_newlines",
         "normalise",
         Text(NEWLINES, |s, t| syntax::either(t, "normalise", "refuse").map(|yes| s.normalise_newlines = yes)),
@@ -355,7 +378,13 @@ pub static KEYS: &[Key] = &[
         "greeting_timeout",
         "5m",
         Time(STAGE, |s, t| s.timeouts.greeting = t),
-        "How long the 220 greeting, and then the reply to EHLO or HELO, may take (RFC 5321 4.5.3.2.1).",
+        "How long the 220 greeting, then the reply to EHLO or HELO, and each reply of AUTH, may take (RFC 5321 4.5.3.2.1).",
+    ),
+    hop(
+        "starttls_timeout",
+        "5m",
+        Time(STAGE, |s, t| s.timeouts.starttls = t),
+        "How long the reply to STARTTLS may take, and then the TLS handshake, also where it comes first (tls_wrapped).",
     ),
     hop(
         "mail_timeout",

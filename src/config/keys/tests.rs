@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::config::{
-    Config, HostLookup, Level, NameServers, Order, Protocol, Routing, Timeouts, TlsLibrary, TlsPolicy, TlsSettings,
-    TlsVersion, Trust,
+    AuthSettings, Config, HostLookup, Level, Mechanism, NameServers, Order, Protocol, Routing, Timeouts, TlsLibrary,
+    TlsPolicy, TlsSettings, TlsVersion, Trust,
 };
 use std::time::Duration;
 
@@ -70,11 +70,13 @@ fn other_next_hop() -> NextHopSettings {
             wrapped: true,
             library: TlsLibrary::Native,
         },
+        auth: AuthSettings { file: Some("/x".into()), mechanisms: vec![Mechanism::XOAuth2], in_clear: true },
         normalise_newlines: false,
         refuse_long_lines: true,
         timeouts: Timeouts {
             connect: t,
             greeting: t,
+            starttls: t,
             mail: t,
             rcpt: t,
             data_init: t,
@@ -112,7 +114,8 @@ fn every_field_has_a_key_and_every_default_text_is_the_default() {
 #[test]
 fn keys_with_the_same_default_reach_different_fields() {
     let (mut hop, mut listen, mut limits) = (NextHopSettings::default(), Listen::default(), Limits::default());
-    let timeouts = ["connect", "greeting", "mail", "rcpt", "data_init", "data_transfer", "data_done", "rset", "idle"];
+    let timeouts =
+        ["connect", "greeting", "starttls", "mail", "rcpt", "data_init", "data_transfer", "data_done", "rset", "idle"];
     for (n, stage) in timeouts.iter().enumerate() {
         set_next_hop(&mut hop, &format!("{stage}_timeout"), &(n + 1).to_string()).expect(stage);
     }
@@ -120,13 +123,14 @@ fn keys_with_the_same_default_reach_different_fields() {
     let expected = Timeouts {
         connect: s(1),
         greeting: s(2),
-        mail: s(3),
-        rcpt: s(4),
-        data_init: s(5),
-        data_transfer: s(6),
-        data_done: s(7),
-        rset: s(8),
-        idle: s(9),
+        starttls: s(3),
+        mail: s(4),
+        rcpt: s(5),
+        data_init: s(6),
+        data_transfer: s(7),
+        data_done: s(8),
+        rset: s(9),
+        idle: s(10),
     };
     assert_eq!(hop.timeouts, expected);
     for file in ["ca", "cert", "key"] {

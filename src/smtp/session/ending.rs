@@ -72,6 +72,13 @@ pub enum CloseReason {
     NotReady(Reply),
     /// The connection is not encrypted, cannot be by STARTTLS, and must be.
     NotSecure(String),
+    /// There are credentials for the server, and AUTH cannot be said or was refused.
+    NotAuthenticated {
+        /// What stands against it.
+        text: String,
+        /// The server's words, where it refused.
+        reply: Option<Reply>,
+    },
     /// The server said 421.
     ByServer(Reply),
     /// The connection ended without a word.
@@ -97,6 +104,8 @@ impl fmt::Display for CloseReason {
             CloseReason::Quit(None) => write!(f, "closed in good order"),
             CloseReason::Quit(Some(why)) => write!(f, "closed in good order: {why}"),
             CloseReason::NotReady(reply) => write!(f, "the server is not ready: {reply}"),
+            CloseReason::NotAuthenticated { text, reply: Some(reply) } => write!(f, "{text}: {reply}"),
+            CloseReason::NotAuthenticated { text, reply: None } => f.write_str(text),
             CloseReason::ByServer(reply) => write!(f, "closed by the server: {reply}"),
             CloseReason::NotSecure(text) | CloseReason::Lost(text) | CloseReason::Protocol(text) => f.write_str(text),
             CloseReason::Injected(why) | CloseReason::Abandoned(why) => f.write_str(why),

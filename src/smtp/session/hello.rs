@@ -1,12 +1,12 @@
 //! From the greeting until transactions may begin: EHLO or HELO, and STARTTLS (RFC 3207) between two EHLOs. In LMTP it is LHLO,
-//! with nothing to fall back to (RFC 2033 section 4.1).
+//! with nothing to fall back to (RFC 2033 section 4.1). AUTH is in `auth`.
 //!
 //! STARTTLS ends its group. What the server said in clear is worth nothing once the connection is encrypted: its offers are
 //! forgotten and EHLO is said again. Octets behind the 220 to STARTTLS, whether in the same write or later, are somebody's who
 //! wants them to count as encrypted (CVE-2011-0411 and its like): the session ends at once. Where encryption is needed, nothing
 //! that a server or somebody between says leads to [`Event::Ready`] without it.
 
-use super::{CloseReason, Event, Owed, Session, State};
+use super::{CloseReason, Owed, Session, State};
 use crate::config::Protocol;
 use crate::smtp::command;
 use crate::smtp::extension::Extensions;
@@ -32,7 +32,8 @@ impl Session {
         self.greeting = reply.lines.join(" ");
         // Firewalls that blank out the greeting break ESMTP too. But where HELO is of no use it is not tried.
         let masked = self.greeting.contains("***") || self.greeting.bytes().all(|b| b"*20 ".contains(&b));
-        if masked && !self.greeting.is_empty() && !self.needs_tls() && self.has_helo() {
+        let is_of_use = self.has_helo() && !self.needs_tls() && self.options.auth.is_none();
+        if masked && !self.greeting.is_empty() && is_of_use {
             self.say_hello("HELO", Owed::Helo);
         } else {
             self.introduce();
@@ -77,10 +78,7 @@ impl Session {
                 self.owed.push_back(Owed::StartTls);
             }
             StartTls::Needed => self.close(CloseReason::NotSecure("the server does not offer STARTTLS".into())),
-            StartTls::IfOffered | StartTls::Never => {
-                self.state = State::Ready;
-                self.events.push_back(Event::Ready);
-            }
+            StartTls::IfOffered | StartTls::Never => self.log_in(),
         }
     }
 
@@ -122,6 +120,7 @@ impl Session {
             self.parser = ReplyParser::default();
             self.closing = None;
             self.options.starttls = StartTls::Never;
+            self.options.secured = true;
             self.introduce();
         }
     }

@@ -18,6 +18,7 @@
 //!
 //!   Greeting --220--> Hello --250--> Ready --quit()--> Closed
 //!       \_ other      ^   \_ 5yz to EHLO: HELO      \_ lost, protocol error, server's 421
+//!                     |   |\_ AUTH, if there are credentials --235--> Ready
 //!                     |   \_ STARTTLS offered and wanted
 //!                     |            |220
 //!               secured() ---- Handshake
@@ -36,8 +37,10 @@
 //! its own MAIL got 250; groups end where RFC 2920 says; a chunk is finished to the octet or the
 //! connection is to be aborted; QUIT is sent only when nothing is owed.
 
+mod auth;
 mod ending;
 mod hello;
+mod options;
 mod receiving;
 mod sending;
 mod stage;
@@ -49,38 +52,20 @@ mod verdicts;
 use super::extension::Extensions;
 use super::ladder::{self, Fact, Knowledge, Proof};
 use super::reply::{Reply, ReplyParser};
+use super::sasl::Exchange;
 use super::stuffing::Stuffer;
 use super::tally::Tally;
-use super::window::{Flight, Window, WindowBounds};
-use crate::config::{Level, Protocol, Trust};
+use super::window::{Flight, Window};
+use crate::config::{Level, Mechanism, Trust};
 use std::collections::VecDeque;
 
+pub use auth::Auth;
 pub use ending::{Cause, CloseReason, End};
 pub use hello::StartTls;
+pub use options::SessionOptions;
 pub use stage::Stage;
 pub use transaction::{Answers, Said, Transaction, TransactionId};
 use transaction::{Flying, Step};
-
-/// What the session needs to know before it starts.
-#[derive(Debug, Clone)]
-pub struct SessionOptions {
-    /// What is spoken.
-    pub protocol: Protocol,
-    /// The name in EHLO or LHLO.
-    pub helo_name: String,
-    /// EHLO keywords not to be seen, in upper case.
-    pub ignore_extensions: Vec<String>,
-    /// No level above this one.
-    pub max_level: Level,
-    /// What is said about STARTTLS.
-    pub starttls: StartTls,
-    /// Whether levels must be earned.
-    pub trust: Trust,
-    /// Bounds of the window.
-    pub window: WindowBounds,
-    /// Transactions on this connection at the most; 0 for what the server allows.
-    pub messages: u32,
-}
 
 /// What the session wants its driver to do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,6 +119,8 @@ enum Owed {
     Ehlo,
     Helo,
     StartTls,
+    Auth,
+    AuthCancel,
     ProbeChunk,
     ProbeReset,
     ProbeSurplus,
@@ -180,7 +167,6 @@ enum State {
 }
 
 /// An SMTP client session. See the module's head.
-#[derive(Debug)]
 pub struct Session {
     options: SessionOptions,
     state: State,
@@ -210,6 +196,11 @@ pub struct Session {
     clean_by_reset: bool,
     /// The server has said 421 and nothing positive since.
     closing: Option<Reply>,
+    /// AUTH that has not ended.
+    exchange: Option<Exchange>,
+    /// Why it was broken off.
+    cancelled: Option<String>,
+    logged_in: Option<Mechanism>,
     /// Why no further transaction is begun here.
     retired: Option<&'static str>,
     events: VecDeque<Event>,
@@ -242,6 +233,9 @@ impl Session {
             clean: true,
             clean_by_reset: false,
             closing: None,
+            exchange: None,
+            cancelled: None,
+            logged_in: None,
             retired: None,
             events: VecDeque::new(),
         }

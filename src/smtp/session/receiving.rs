@@ -22,12 +22,13 @@ impl Session {
             match self.parser.feed(&mut octets) {
                 Ok(Some(reply)) => self.answered(reply),
                 Ok(None) => return,
-                Err(error) => return self.fail(CloseReason::Protocol(error.to_string())),
+                Err(error) => return self.fail(CloseReason::Protocol(self.no_reply(&error))),
             }
         }
     }
 
-    fn answered(&mut self, mut reply: Reply) {
+    fn answered(&mut self, reply: Reply) {
+        let mut reply = self.veiled(reply);
         self.pass_over_silence(&reply);
         let Some(owed) = self.owed.pop_front() else { return self.unasked(reply) };
         if !matches!(owed, Owed::ProbeChunk | Owed::ProbeReset | Owed::ProbeSurplus) {
@@ -54,6 +55,8 @@ impl Session {
             Owed::Greeting => self.greeted(reply),
             Owed::Ehlo | Owed::Helo => self.hello_answered(reply, owed == Owed::Ehlo),
             Owed::StartTls => self.starttls_answered(reply),
+            Owed::Auth => self.auth_answered(reply),
+            Owed::AuthCancel => self.auth_cancelled(reply),
             Owed::ProbeChunk | Owed::ProbeReset | Owed::ProbeSurplus => self.probe_answered(owed, &reply),
             Owed::ProofReset => self.proof_answered(&reply),
             Owed::SilenceReset => self.silence_answered(reply),

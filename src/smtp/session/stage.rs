@@ -6,8 +6,12 @@ use crate::config::Level;
 /// What the oldest unanswered command is: it decides how long to wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// The greeting, EHLO, LHLO, HELO or STARTTLS.
+    /// The greeting, EHLO, LHLO or HELO.
     Greeting,
+    /// STARTTLS.
+    StartTls,
+    /// AUTH, or a response of it.
+    Auth,
     /// A RSET with nothing behind it.
     Reset,
     /// A RSET sent behind a dot with the next envelope. Its reply is due with the dot's.
@@ -29,6 +33,8 @@ impl Stage {
     pub const fn name(self) -> &'static str {
         match self {
             Stage::Greeting => "the greeting",
+            Stage::StartTls => "STARTTLS",
+            Stage::Auth => "AUTH",
             Stage::Reset => "RSET",
             Stage::Overlap | Stage::Proof => "RSET behind the final dot",
             Stage::Mail => "MAIL",
@@ -43,7 +49,9 @@ impl Session {
     /// What the oldest unanswered command is; `None` when nothing is owed.
     pub fn stage(&self) -> Option<Stage> {
         let stage = match self.owed.front()? {
-            Owed::Greeting | Owed::Ehlo | Owed::Helo | Owed::StartTls => Stage::Greeting,
+            Owed::Greeting | Owed::Ehlo | Owed::Helo => Stage::Greeting,
+            Owed::StartTls => Stage::StartTls,
+            Owed::Auth | Owed::AuthCancel => Stage::Auth,
             Owed::ProbeSurplus | Owed::ProofReset => Stage::Proof,
             Owed::ProbeReset | Owed::SilenceReset => Stage::Reset,
             Owed::Reset(id) => match self.flights.iter().find(|f| f.id == *id) {

@@ -43,6 +43,8 @@ pub fn options(max_level: Level, trust: Trust, window: usize) -> SessionOptions 
         ignore_extensions: Vec::new(),
         max_level,
         starttls: crate::smtp::StartTls::Never,
+        secured: false,
+        auth: None,
         trust,
         window: WindowBounds { messages: window, bytes: 1 << 20 },
         messages: 0,

@@ -12,7 +12,7 @@ fn session(starttls: StartTls) -> Session {
 }
 
 /// Lets the server say each of these, and returns all that the client says.
-fn dialogue(session: &mut Session, replies: &[&str]) -> String {
+pub(super) fn dialogue(session: &mut Session, replies: &[&str]) -> String {
     let mut said = Vec::new();
     for reply in replies {
         session.input(reply.as_bytes());

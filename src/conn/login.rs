@@ -1,0 +1,138 @@
+//! Who we are at a server: credentials for a session, out of the file that the settings name, by the server's name or the next
+//! hop as it is written.
+//!
+//! The file is read for each connection, before anything is dialled: a changed password counts from the next
+//! connection on, and none is kept. A file that cannot be used is the administrator's to mend; until then mail for
+//! the next hop is deferred, since to send it without AUTH is not what was asked for.
+
+use super::open::{OpenError, Opener};
+use super::servers::Server;
+use crate::config::Credentials;
+use crate::smtp::Auth;
+use log::warn;
+
+impl Opener {
+    /// As whom a session logs in; `None`: as nobody.
+    pub(super) fn auth(&self, at: &Server) -> Result<Option<Auth>, OpenError> {
+        let settings = &self.settings.auth;
+        let Some(file) = &settings.file else { return Ok(None) };
+        let found = Credentials::find(file, &at.name, self.next_hop.as_str()).map_err(|error| {
+            warn!("{}: auth_file: {error}", self.next_hop);
+            OpenError::Credentials(error.to_string())
+        })?;
+        let auth =
+            |credentials| Auth { credentials, mechanisms: settings.mechanisms.clone(), in_clear: settings.in_clear };
+        Ok(found.map(auth))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{AuthSettings, NextHopSettings};
+    use crate::conn::{Connection, Manners, Servers, Token, Ways};
+    use crate::net::tls::Connectors;
+    use crate::net::{Endpoint, Wake};
+    use std::fs::{self, Permissions};
+    use std::io::{BufRead, BufReader, ErrorKind, Write};
+    use std::net::{Ipv4Addr, TcpListener};
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    struct Nothing;
+
+    impl Token for Nothing {
+        fn is_cancelled(&self) -> bool {
+            false
+        }
+
+        fn sent_whole(&mut self) {}
+    }
+
+    fn opener(listener: &TcpListener, file: &Path) -> Opener {
+        let auth = AuthSettings { file: Some(file.to_owned()), in_clear: true, ..AuthSettings::default() };
+        let port = listener.local_addr().expect("bound").port();
+        Opener {
+            next_hop: format!("[127.0.0.1]:{port}").parse().expect("a next hop"),
+            settings: Arc::new(NextHopSettings { auth, ..NextHopSettings::default() }),
+            ledger: Arc::default(),
+            passed: Arc::default(),
+            lane: "lane 1".into(),
+            manners: Manners::default(),
+            news: Wake::new().expect("a descriptor"),
+            halt: Wake::new().expect("a descriptor"),
+            gauge: Arc::default(),
+        }
+    }
+
+    /// The server that the next hop names.
+    fn server_of(opener: &Opener) -> Arc<Server> {
+        let ways = Ways::default();
+        Arc::new(Servers::of(opener, &ways).next().expect("one").expect("an address"))
+    }
+
+    fn open(opener: &Opener) -> Result<Connection<Nothing>, (OpenError, Option<Endpoint>)> {
+        Connection::open(opener, &Connectors::default(), &server_of(opener), &[], &|| None)
+    }
+
+    /// A file of passwords with this mode, and a listener.
+    fn place(text: &str, mode: u32) -> (tempfile::TempDir, std::path::PathBuf, TcpListener) {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("sasl_passwd");
+        fs::write(&file, text).expect("written");
+        fs::set_permissions(&file, Permissions::from_mode(mode)).expect("the owner may");
+        (directory, file, TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port"))
+    }
+
+    #[test]
+    fn with_a_file_that_cannot_be_used_nothing_is_dialled() {
+        let (_directory, file, listener) = place("127.0.0.1 u:p\n", 0o640);
+        let (error, address) = open(&opener(&listener, &file)).err().expect("not private");
+        assert!(matches!(error, OpenError::Credentials(_)) && address.is_none(), "{error}");
+        assert!(error.to_string().contains("chmod 600"), "{error}");
+        let outcome = crate::conn::policy::unopened(&error);
+        assert_eq!(outcome.status.to_string(), "4.3.5");
+        listener.set_nonblocking(true).expect("a listener");
+        assert_eq!(listener.accept().err().map(|error| error.kind()), Some(ErrorKind::WouldBlock));
+    }
+
+    /// Serves one connection with these lines, each but the first after a line of the client; what the client said.
+    fn serve(listener: TcpListener, lines: &'static [&'static str]) -> std::thread::JoinHandle<String> {
+        std::thread::spawn(move || {
+            let (stream, _) = listener.accept().expect("a client");
+            let (mut reader, mut heard) = (BufReader::new(&stream), String::new());
+            for (n, line) in lines.iter().enumerate() {
+                if n > 0 {
+                    reader.read_line(&mut heard).expect("a line");
+                }
+                (&stream).write_all(line.as_bytes()).expect("sent");
+            }
+            heard
+        })
+    }
+
+    #[test]
+    fn a_refusal_is_the_address_s_own_so_that_the_next_one_is_tried() {
+        let (_directory, file, listener) = place("127.0.0.1 u:p\n", 0o600);
+        let opener = opener(&listener, &file);
+        let server = serve(listener, &["220 x\r\n", "250-x\r\n250 AUTH PLAIN\r\n", "535 5.7.8 no\r\n"]);
+        let (error, address) = open(&opener).err().expect("refused");
+        assert!(matches!(error, OpenError::NotAuthenticated { reply: Some(_), .. }), "{error}");
+        assert_eq!(address.as_ref(), server_of(&opener).addresses.first());
+        assert!(server.join().expect("ends").ends_with("AUTH PLAIN AHUAcA==\r\n"));
+    }
+
+    #[test]
+    fn the_next_hop_as_it_is_written_is_a_key_too() {
+        let (_directory, file, listener) = place("other x:y\n", 0o600);
+        let opener = opener(&listener, &file);
+        assert!(matches!(opener.auth(&server_of(&opener)), Ok(None)));
+        fs::write(&file, format!("{} u:p\n", opener.next_hop)).expect("written");
+        let server =
+            serve(listener, &["220 x\r\n", "250-x\r\n250 AUTH LOGIN\r\n", "334 \r\n", "334 \r\n", "235 ok\r\n"]);
+        let Ok(connection) = open(&opener) else { panic!("not welcome") };
+        assert_eq!(connection.session().logged_in(), Some(crate::config::Mechanism::Login));
+        assert!(server.join().expect("ends").ends_with("AUTH LOGIN\r\ndQ==\r\ncA==\r\n"));
+    }
+}
