@@ -30,7 +30,7 @@ impl Connector for WhenAllAreHere {
         is_stopping: &dyn Fn() -> bool,
     ) -> std::result::Result<Box<dyn Carrier>, Outcome> {
         self.0.wait();
-        Dialler.connect(opener, is_stopping)
+        Dialler::default().connect(opener, is_stopping)
     }
 }
 

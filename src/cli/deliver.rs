@@ -140,7 +140,7 @@ fn settings(arguments: &DeliverArgs) -> Result<Config, String> {
 
 /// A directory is the runtime directory of the resident engine.
 fn socket_at(via: &Path, next_hop: &NextHop) -> PathBuf {
-    if via.is_dir() { via.join("nh").join(next_hop.as_str()) } else { via.to_owned() }
+    if via.is_dir() { via.join("nh").join(next_hop.file_name()) } else { via.to_owned() }
 }
 
 fn deliver_here(config: Config, message: Message, deadline: Instant) -> Ending {

@@ -2,11 +2,13 @@
 
 use clap::Args;
 use pipelane::config::{Level, NextHopSettings, Timeouts};
-use pipelane::conn::{Connection, Ledger, Manners, Opener, Token};
+use pipelane::conn::{Connection, Ledger, Manners, Opener, Server, Servers, Token};
 use pipelane::mail::NextHop;
 use pipelane::net::Wake;
+use pipelane::net::dns::Resolvers;
 use pipelane::net::tls::Connectors;
 use pipelane::smtp::Extensions;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,7 +16,7 @@ use std::time::{Duration, Instant};
 /// Connect to a next hop and tell what it offers and which level it can reach; no mail is sent.
 #[derive(Debug, Args)]
 pub struct ProbeArgs {
-    /// [host]:port, host:port, [host] or domain.
+    /// [host]:port, host:port, [host], domain or unix:/path, or several with commas.
     next_hop: NextHop,
     /// The name in EHLO; the host's own when not given.
     #[arg(long, value_name = "NAME")]
@@ -54,6 +56,7 @@ fn probe(args: &ProbeArgs) -> Result<(), String> {
         next_hop: args.next_hop.clone(),
         settings: Arc::new(settings),
         ledger: Arc::new(Ledger::default()),
+        passed: Arc::default(),
         lane: "probe".into(),
         manners: Manners::default(),
         gauge: Arc::default(),
@@ -61,8 +64,12 @@ fn probe(args: &ProbeArgs) -> Result<(), String> {
         halt: Wake::new().map_err(|error| error.to_string())?,
     };
     let started = Instant::now();
-    let opened = Connection::<Nothing>::open(&opener, &Connectors::default(), &[], &|| None);
-    let mut connection = opened.map_err(|(error, _)| error.to_string())?;
+    let (connectors, resolvers) = (Connectors::default(), Resolvers::default());
+    let open = |server: &Arc<Server>, refused: &[SocketAddr]| {
+        Connection::<Nothing>::open(&opener, &connectors, server, refused, &|| None)
+    };
+    let opened = Opener::in_turn(Servers::of(&opener, &resolvers), open, || false);
+    let mut connection = opened.map_err(|outcome| outcome.text)?;
     println!("server      {}", connection.server());
     println!("greeting    {}", connection.session().greeting());
     println!(

@@ -7,7 +7,7 @@
 use super::errors::{ConfigError, ConfigErrors, key_text, quoted};
 use super::keys::{Settings, Value, did_you_mean, set_value};
 use super::{Config, Limits, Listen, NextHopSettings};
-use crate::mail::NextHop;
+use crate::mail::{MAX_SOCKET_PATH, NextHop};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
@@ -19,8 +19,6 @@ use toml::de::{DeString, DeTable, DeValue};
 
 /// The most octets that a file may have.
 pub const MAX_FILE: usize = 1 << 20;
-/// The most octets of a UNIX socket's path on Linux, without its NUL (unix(7)).
-const MAX_SOCKET_PATH: usize = 107;
 /// The most octets of a domain in `[route]` (RFC 5321 4.5.3.1.2).
 const MAX_DOMAIN: usize = 255;
 const SECTIONS: [&str; 5] = ["listen", "limits", "defaults", "next_hop", "route"];

@@ -1,5 +1,6 @@
 //! The settings as values: what the parser makes and every floor above reads. Defaults are here and nowhere else.
 
+use super::routing::Routing;
 use super::sorting::Order;
 use super::tls::TlsSettings;
 use crate::mail::NextHop;
@@ -94,7 +95,7 @@ impl FromStr for Trust {
 /// How long to wait for what (RFC 5321 4.5.3.2; names and values as Postfix smtp(8) has them).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timeouts {
-    /// All addresses of the next hop together.
+    /// A look-up in DNS, and then all addresses of one server together.
     pub connect: Duration,
     /// The 220 greeting, and the reply to EHLO or HELO.
     pub greeting: Duration,
@@ -168,6 +169,8 @@ pub struct NextHopSettings {
     pub helo_name: Option<String>,
     /// The local address that connections come from.
     pub source_address: Option<IpAddr>,
+    /// How servers are found.
+    pub routing: Routing,
     /// Encryption.
     pub tls: TlsSettings,
     /// Bare CR or LF in content is made CRLF (`true`) or refused.
@@ -198,6 +201,7 @@ impl Default for NextHopSettings {
             ignore_extensions: Vec::new(),
             helo_name: None,
             source_address: None,
+            routing: Routing::default(),
             tls: TlsSettings::default(),
             normalise_newlines: true,
             refuse_long_lines: false,
@@ -239,7 +243,7 @@ impl Default for Listen {
 impl Listen {
     /// The UNIX socket on which messages for this next hop are taken.
     pub fn socket_path(&self, next_hop: &NextHop) -> PathBuf {
-        self.runtime_directory.join("nh").join(next_hop.as_str())
+        self.runtime_directory.join("nh").join(next_hop.file_name())
     }
 
     /// The UNIX socket on which `pipelane status` is answered.

@@ -4,9 +4,9 @@
 //! lost); each recipient gets exactly one outcome.
 
 use super::policy;
-use crate::mail::{Content, Envelope, Message, NextHop, Outcome};
+use crate::mail::{Content, Envelope, Message, NextHop, Outcome, Verdict};
 use crate::smtp::{Answers, Reply, Transaction};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -33,6 +33,8 @@ pub struct Delivery<T> {
     pub started: Option<Instant>,
     outcomes: Vec<Option<Outcome>>,
     remaining: Vec<usize>,
+    /// What was said to recipients that a server has put off and another is to be asked about.
+    put_off: HashMap<usize, Outcome>,
 }
 
 impl<T> Delivery<T> {
@@ -51,6 +53,7 @@ impl<T> Delivery<T> {
             started: None,
             outcomes: vec![None; count],
             remaining: (0..count).collect(),
+            put_off: HashMap::new(),
         }
     }
 
@@ -120,11 +123,35 @@ impl<T> Delivery<T> {
         self.remaining.len() - before < recipients.len()
     }
 
-    /// Gives every recipient that is left this outcome.
+    /// Takes back the outcome of every recipient that a server has answered with 4yz, so that another server may be asked. Whether there
+    /// are any. Where no other answers, that outcome is the one they keep.
+    pub fn put_off(&mut self) -> bool {
+        let is_for_now = |outcome: &mut Outcome| outcome.verdict == Verdict::Deferred && outcome.code.is_some();
+        for (index, outcome) in self.outcomes.iter_mut().enumerate() {
+            if let Some(outcome) = outcome.take_if(is_for_now) {
+                self.put_off.insert(index, outcome);
+                self.remaining.push(index);
+            }
+        }
+        self.has_remaining()
+    }
+
+    /// Gives every recipient that is left this outcome, or what a server has said of it before.
     pub fn give_up(&mut self, outcome: &Outcome) {
         for index in std::mem::take(&mut self.remaining) {
-            self.settle(index, outcome.clone());
+            let outcome = self.put_off.remove(&index).unwrap_or_else(|| outcome.clone());
+            self.settle(index, outcome);
         }
+    }
+
+    /// How many recipients are left.
+    pub fn left(&self) -> usize {
+        self.remaining.len()
+    }
+
+    /// Whether some recipient was answered already.
+    pub fn was_answered(&self) -> bool {
+        self.outcomes.iter().any(Option::is_some) || !self.put_off.is_empty()
     }
 
     /// All outcomes in the envelope's order. A recipient without one would be a bug; it is deferred.
@@ -147,7 +174,7 @@ impl<T> Delivery<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mail::{Address, Verdict};
+    use crate::mail::Address;
 
     fn delivery(recipients: &[&str]) -> Delivery<()> {
         let recipients = recipients.iter().map(|a| Address::parse(a).expect(a)).collect();
@@ -169,6 +196,25 @@ mod tests {
         let mut four = delivery(&["a@x", "b@X", "c@y", "d@y"]);
         assert_eq!(four.next_transaction(9, 1).recipients, [0, 1]);
         assert_eq!(four.next_transaction(9, 1).recipients, [2, 3]);
+    }
+
+    #[test]
+    fn who_is_put_off_is_left_and_keeps_what_was_said_when_nobody_else_answers() {
+        let mut three = delivery(&["a@x", "b@x", "c@x"]);
+        let all = three.next_transaction(9, 9).recipients;
+        let said = ["250 2.1.5 ok", "450 4.2.0 later", "550 5.1.1 no"]
+            .map(|text| Reply { code: text[..3].parse().expect("a code"), lines: vec![text[4..].into()] });
+        all.iter().zip(&said).for_each(|(index, reply)| three.settle(*index, policy::answered(reply)));
+        assert!(three.put_off() && three.left() == 1);
+        assert_eq!(three.next_transaction(9, 9).recipients, [1]);
+        three.unsent(&[1], &[]);
+        three.give_up(&policy::no_server());
+        let outcomes: Vec<String> = three.outcomes().iter().map(|outcome| outcome.status.to_string()).collect();
+        assert_eq!(outcomes, ["2.1.5", "4.2.0", "5.1.1"]);
+        let mut one = delivery(&["a@x"]);
+        one.next_transaction(9, 9);
+        one.settle(0, Outcome::deferred(crate::mail::EnhancedStatus::new(4, 4, 2), "our own"));
+        assert!(!one.put_off(), "no server has said so");
     }
 
     #[test]

@@ -18,12 +18,14 @@ use super::open::{OpenError, Opened, Opener};
 use super::pace::Pace;
 use super::policy;
 use super::secure::{Encryption, EndsBy};
+use super::servers::Server;
 use super::yielding::{Grant, Yielding};
 use crate::config::Level;
 use crate::net::tls::Connectors;
 use crate::smtp::{CloseReason, End, Event, Extensions, Fact, Session, TransactionId, Want, command};
 use log::warn;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// One connection.
@@ -32,6 +34,7 @@ pub struct Connection<T> {
     pub(super) line: Line,
     pub(super) session: Session,
     key: ServerKey,
+    at: Arc<Server>,
     pub(super) server: String,
     address: SocketAddr,
     aboard: Aboard<T>,
@@ -43,16 +46,17 @@ pub struct Connection<T> {
 }
 
 impl<T: Token> Connection<T> {
-    /// Dials and makes the session ready. `exclude` are addresses not to be tried (again).
+    /// Dials a server and makes the session ready. `exclude` are addresses not to be tried (again).
     /// `must_end_by` is asked while waiting: once it tells a time, the attempt ends by then. An error comes with the
     /// address that was reached, if one was.
     pub fn open(
         opener: &Opener,
         connectors: &Connectors,
+        at: &Arc<Server>,
         exclude: &[SocketAddr],
         must_end_by: EndsBy<'_>,
     ) -> Result<Connection<T>, (OpenError, Option<SocketAddr>)> {
-        let opened = opener.dial(exclude).map_err(|error| (error, None))?;
+        let opened = opener.dial(at, exclude).map_err(|error| (error, None))?;
         Connection::establish(opener, connectors, opened, must_end_by)
     }
 
@@ -72,7 +76,7 @@ impl<T: Token> Connection<T> {
 
     /// The same connection, encrypted.
     pub(super) fn secured(self, connectors: &Connectors, must_end_by: EndsBy<'_>) -> Result<Connection<T>, OpenError> {
-        let line = self.opener.secure(connectors, self.line, &self.server, must_end_by)?;
+        let line = self.opener.secure(connectors, self.line, &self.at, &self.server, must_end_by)?;
         Ok(Connection { line, ..self })
     }
 
@@ -82,6 +86,7 @@ impl<T: Token> Connection<T> {
             line: Line::new(opened.duplex, opener.news.clone(), opener.settings.timeouts.clone()),
             opener,
             session: opened.session,
+            at: opened.at,
             server: opened.server,
             address: opened.address,
             aboard: Aboard::new(),
@@ -351,7 +356,10 @@ impl<T: Token> Connection<T> {
 
     fn give_back<F: Feed<Token = T> + ?Sized>(&self, leaving: Leaving<T>, feed: &mut F) {
         match leaving {
-            Leaving::Settled(delivery, level) => feed.settled(delivery, &self.server, level),
+            Leaving::Settled(mut delivery, level) => match !self.at.is_last && delivery.put_off() {
+                true => feed.put_off(delivery, &self.at.label(), &self.server, level),
+                false => feed.settled(delivery, &self.server, level),
+            },
             Leaving::Unsent(delivery, level, retry) => feed.unsent(delivery, &self.server, level, retry),
         }
     }

@@ -32,6 +32,9 @@ pub trait Feed {
     }
     /// Every recipient has an outcome.
     fn settled(&mut self, delivery: Delivery<Self::Token>, server: &str, level: Level);
+    /// Every recipient was answered, and some are put off by the server with this label
+    /// ([`super::Server::label`]), which is not the last of its next hop.
+    fn put_off(&mut self, delivery: Delivery<Self::Token>, by: &str, server: &str, level: Level);
     /// Not sent; some recipients have no outcome.
     fn unsent(&mut self, delivery: Delivery<Self::Token>, server: &str, level: Level, retry: Retry);
     /// The server is ready and offers this.

@@ -1,9 +1,9 @@
 //! Floor 3: one connection to one server: the session of [`crate::smtp`] driven over a stream of [`crate::net`].
 //!
 //! [`drive`] is the one loop that knows both the protocol and the socket; [`policy`] the one place where faults
-//! become outcomes; [`ledger`] what is remembered of servers from one connection to the next. [`delivery`] is a message on its way:
-//! which of its recipients still need a transaction; `secure` joins STARTTLS and TLS; [`aboard`] the messages on one connection. Which message goes over which
-//! connection is decided above.
+//! become outcomes; [`servers`] finds whom to connect to; [`ledger`] is what is remembered of servers from one connection to the
+//! next. [`delivery`] is a message on its way: which of its recipients still need a transaction; `secure` joins STARTTLS and TLS;
+//! [`aboard`] has the messages on one connection. Which message goes over which connection is decided above.
 
 pub mod aboard;
 pub mod delivery;
@@ -16,6 +16,7 @@ pub mod open;
 pub mod pace;
 pub mod policy;
 mod secure;
+pub mod servers;
 pub mod yielding;
 
 pub use aboard::{Retry, Token};
@@ -25,3 +26,4 @@ pub use feed::{Feed, Vacancy};
 pub use gauge::Gauge;
 pub use ledger::Ledger;
 pub use open::{Manners, OpenError, Opener};
+pub use servers::{Server, Servers};

@@ -1,20 +1,22 @@
-//! Making a connection: dial, then a session ready to be driven.
+//! Making a connection: one server after the other is dialled, until a session is ready to be driven.
 
 use super::gauge::Gauge;
 use super::ledger::Ledger;
 use super::policy;
 use super::secure::Encryption;
+use super::servers::Server;
 use crate::config::{NextHopSettings, TlsPolicy};
 use crate::mail::{NextHop, Outcome};
-use crate::net::{DialError, DialOptions, Dialled, Duplex, Target, Wake, dial, dial_addresses};
+use crate::net::dns::RouteError;
+use crate::net::{DialError, DialOptions, Dialled, Duplex, Target, Wake, dial_addresses};
 use crate::smtp::{Knowledge, Reply, Session, SessionOptions, WindowBounds};
 use log::{debug, warn};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use thiserror::Error;
 
-/// Servers of one next hop that are asked in turn when each refuses the session.
-const SERVERS: usize = 5;
+/// Addresses of one next hop that are asked in turn when each refuses the session.
+const SESSIONS: usize = 5;
 
 /// Octets that the kernel holds at the most before they are on the wire, on a lane that may have to pause.
 const FEW_UNSENT: u32 = 16 * 1024;
@@ -22,6 +24,9 @@ const FEW_UNSENT: u32 = 16 * 1024;
 /// Why no connection can be used.
 #[derive(Debug, Error)]
 pub enum OpenError {
+    /// Its servers could not be found.
+    #[error("{0}")]
+    Route(#[from] RouteError),
     /// No address could be connected to.
     #[error("{0}")]
     Dial(#[from] DialError),
@@ -84,6 +89,8 @@ pub struct Opener {
     pub settings: Arc<NextHopSettings>,
     /// What is remembered of servers.
     pub ledger: Arc<Ledger>,
+    /// Servers not to be tried, by [`Server::label`]: they have put off what is to be sent.
+    pub passed: Arc<[String]>,
     /// The lane's name, for logs.
     pub lane: String,
     /// How its packets behave.
@@ -98,6 +105,7 @@ pub struct Opener {
 
 /// A connected socket with its fresh session.
 pub(super) struct Opened {
+    pub at: Arc<Server>,
     pub duplex: Duplex,
     pub session: Session,
     pub address: SocketAddr,
@@ -106,21 +114,23 @@ pub(super) struct Opened {
 }
 
 impl Opener {
-    /// Connects to the first address that answers and is not excluded.
-    pub(super) fn dial(&self, exclude: &[SocketAddr]) -> Result<Opened, OpenError> {
-        let dialled = dial(&self.target(), &self.dial_options(exclude))?;
+    /// Connects to the server's first address that answers and is not excluded.
+    pub(super) fn dial(&self, at: &Arc<Server>, exclude: &[SocketAddr]) -> Result<Opened, OpenError> {
+        let dialled = self.connect(at, at.addresses.clone(), exclude)?;
         let encryption = self.encryption(dialled.address);
-        self.opened(dialled, encryption)
+        self.opened(at, dialled, encryption)
     }
 
     /// Connects to a server once more, for a session in clear.
-    pub(super) fn dial_again(&self, address: SocketAddr) -> Result<Opened, OpenError> {
-        let dialled = dial_addresses(&self.target(), vec![address], &self.dial_options(&[]))?;
-        self.opened(dialled, Encryption::Clear)
+    pub(super) fn dial_again(&self, at: &Arc<Server>, address: SocketAddr) -> Result<Opened, OpenError> {
+        let dialled = self.connect(at, vec![address], &[])?;
+        self.opened(at, dialled, Encryption::Clear)
     }
 
-    fn target(&self) -> Target<'_> {
-        Target { host: self.next_hop.host(), port: self.next_hop.port() }
+    fn connect(&self, at: &Server, addresses: Vec<SocketAddr>, exclude: &[SocketAddr]) -> Result<Dialled, OpenError> {
+        let port = addresses.first().map_or(0, SocketAddr::port);
+        let target = Target { host: &at.name, port };
+        Ok(dial_addresses(&target, addresses, &self.dial_options(exclude))?)
     }
 
     fn dial_options<'a>(&'a self, exclude: &'a [SocketAddr]) -> DialOptions<'a> {
@@ -135,9 +145,8 @@ impl Opener {
     }
 
     /// A fresh session over a connection that was made.
-    fn opened(&self, dialled: Dialled, encryption: Encryption) -> Result<Opened, OpenError> {
-        let host = self.next_hop.host();
-        let server = format!("{host}[{}]:{}", dialled.address.ip(), dialled.address.port());
+    fn opened(&self, at: &Arc<Server>, dialled: Dialled, encryption: Encryption) -> Result<Opened, OpenError> {
+        let server = format!("{}[{}]:{}", at.name, dialled.address.ip(), dialled.address.port());
         let duplex = Duplex::new(dialled.stream)
             .map_err(|error| OpenError::Broken { server: server.clone(), text: error.to_string() })?;
         for refused in dialled.refused_options {
@@ -149,35 +158,42 @@ impl Opener {
             debug!("{server}: cannot limit what the kernel holds back: {error}");
         }
         let session = Session::new(self.session_options(encryption), Knowledge::default());
-        Ok(Opened { duplex, session, address: dialled.address, server, encryption })
+        Ok(Opened { at: Arc::clone(at), duplex, session, address: dialled.address, server, encryption })
     }
 
-    /// Tries servers in turn until one gives a session: `open` is called with the addresses not to be tried again, and
-    /// says with an error which address it reached, if any. An error is what to tell of the site.
+    /// Tries servers in turn until one gives a session: `open` is called with a server and the addresses not to be tried
+    /// again, and says with an error which address it reached, if any. An error is what to tell of the site.
     pub fn in_turn<C>(
-        mut open: impl FnMut(&[SocketAddr]) -> Result<C, (OpenError, Option<SocketAddr>)>,
+        servers: impl Iterator<Item = Result<Server, OpenError>>,
+        mut open: impl FnMut(&Arc<Server>, &[SocketAddr]) -> Result<C, (OpenError, Option<SocketAddr>)>,
         is_stopping: impl Fn() -> bool,
     ) -> Result<C, Outcome> {
-        let mut refused: Vec<SocketAddr> = Vec::new();
-        let mut last: Option<Outcome> = None;
-        loop {
-            let (error, address) = match open(&refused) {
-                Ok(opened) => return Ok(opened),
-                Err(failed) => failed,
+        let (mut refused, mut failure): (Vec<SocketAddr>, Option<OpenError>) = (Vec::new(), None);
+        for server in servers {
+            let server = match server {
+                Ok(server) => Arc::new(server),
+                Err(error) => {
+                    keep_better(&mut failure, error);
+                    continue;
+                }
             };
-            let outcome = Outcome { text: error.to_string(), ..policy::unopened(&error) };
-            let Some(address) = address else {
-                // With every address tried, what the last server said is the better reason.
-                let said = last.filter(|_| matches!(error, OpenError::Dial(_)));
-                return Err(said.unwrap_or(outcome));
-            };
-            debug!("{error}");
-            refused.push(address);
-            if refused.len() >= SERVERS || is_stopping() {
-                return Err(outcome);
+            while server.addresses.iter().any(|address| !refused.contains(address)) {
+                let (error, reached) = match open(&server, &refused) {
+                    Ok(opened) => return Ok(opened),
+                    Err(failed) => failed,
+                };
+                debug!("{error}");
+                keep_better(&mut failure, error);
+                refused.extend(reached);
+                if is_stopping() || refused.len() >= SESSIONS {
+                    return Err(told(failure));
+                }
+                if reached.is_none() {
+                    break;
+                }
             }
-            last = Some(outcome);
         }
+        Err(told(failure))
     }
 
     fn session_options(&self, encryption: Encryption) -> SessionOptions {
@@ -194,10 +210,32 @@ impl Opener {
     }
 }
 
+/// Of two reasons the one that tells more: what a server said before why there was none, and that before what DNS denies.
+/// Of two alike the later.
+fn keep_better(kept: &mut Option<OpenError>, error: OpenError) {
+    let weight = |error: &OpenError| match error {
+        OpenError::Route(error) if error.status().class == 5 => 0,
+        OpenError::Route(_) | OpenError::Dial(_) => 1,
+        _ => 2,
+    };
+    if kept.as_ref().is_none_or(|kept| weight(kept) <= weight(&error)) {
+        *kept = Some(error);
+    }
+}
+
+fn told(failure: Option<OpenError>) -> Outcome {
+    match failure {
+        Some(error) => Outcome { text: error.to_string(), ..policy::unopened(&error) },
+        None => policy::no_server(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::conn::{Connection, Token};
+    use crate::mail::Verdict;
+    use crate::net::dns::Name;
     use crate::net::tls::Connectors;
     use std::io::{BufRead, BufReader, Write};
     use std::net::{Ipv4Addr, TcpListener};
@@ -237,6 +275,7 @@ mod tests {
             next_hop: "mx.test:2525".parse().expect("a next hop"),
             settings: Arc::default(),
             ledger: Arc::default(),
+            passed: Arc::default(),
             lane: "lane 1".into(),
             manners: Manners::default(),
             news: Wake::new().expect("a descriptor"),
@@ -245,15 +284,21 @@ mod tests {
         }
     }
 
-    /// Opens a connection to one of these addresses, as if the next hop's name had them all.
-    fn open(opener: &Opener, addresses: &[SocketAddr]) -> Result<SocketAddr, Outcome> {
-        let target = Target { host: opener.next_hop.host(), port: opener.next_hop.port() };
+    fn server_at(name: &str, addresses: &[SocketAddr]) -> Server {
+        Server { name: name.into(), addresses: addresses.to_vec(), exchanger: None, is_last: true }
+    }
+
+    fn no_domain() -> OpenError {
+        RouteError::NoSuchDomain(Name::parse("gone.test").expect("a name")).into()
+    }
+
+    /// Opens a connection to one of these servers.
+    fn open(opener: &Opener, servers: Vec<Result<Server, OpenError>>) -> Result<SocketAddr, Outcome> {
         let connection = Opener::in_turn(
-            |exclude| {
-                let options = DialOptions { exclude, ..DialOptions::new(Duration::from_secs(60)) };
-                let dialled = dial_addresses(&target, addresses.to_vec(), &options);
-                let opened =
-                    dialled.map_err(OpenError::Dial).and_then(|dialled| opener.opened(dialled, Encryption::Clear));
+            servers.into_iter(),
+            |at, exclude| {
+                let dialled = opener.connect(at, at.addresses.clone(), exclude);
+                let opened = dialled.and_then(|dialled| opener.opened(at, dialled, Encryption::Clear));
                 let opened = opened.map_err(|error| (error, None))?;
                 Connection::<Nothing>::establish(opener, &Connectors::default(), opened, &|| None)
             },
@@ -268,7 +313,8 @@ mod tests {
         let (refuses, two) = server(&["220 mx.test\r\n", "554 5.7.1 no\r\n", "554 5.7.1 no\r\n"]);
         let (good, three) = server(&["220 mx.test\r\n", "250 mx.test\r\n"]);
         let opener = opener();
-        assert_eq!(open(&opener, &[busy, refuses, good]).expect("the third"), good);
+        let one_name = vec![Ok(server_at("mx.test", &[busy, refuses, good]))];
+        assert_eq!(open(&opener, one_name).expect("the third"), good);
         [one, two, three].into_iter().for_each(|thread| thread.join().expect("ends"));
     }
 
@@ -276,7 +322,7 @@ mod tests {
     fn when_all_refuse_the_last_one_says_why() {
         let (first, one) = server(&["421 4.3.2 too busy\r\n"]);
         let (second, two) = server(&["554 5.7.1 go away\r\n"]);
-        let outcome = open(&opener(), &[first, second]).expect_err("both refuse");
+        let outcome = open(&opener(), vec![Ok(server_at("mx.test", &[first, second]))]).expect_err("both refuse");
         assert_eq!((outcome.status.to_string().as_str(), outcome.code), ("4.7.1", Some(554)));
         assert!(outcome.text.contains(&format!("mx.test[127.0.0.1]:{}", second.port())), "{}", outcome.text);
         [one, two].into_iter().for_each(|thread| thread.join().expect("ends"));
@@ -285,14 +331,33 @@ mod tests {
     #[test]
     fn a_name_with_addresses_without_end_is_not_followed_to_the_end() {
         let mut asked = 0;
-        let refusing = |_: &[SocketAddr]| -> Result<(), _> {
+        let addresses: Vec<SocketAddr> = (1..100).map(|port| (Ipv4Addr::LOCALHOST, port).into()).collect();
+        let refusing = |at: &Arc<Server>, refused: &[SocketAddr]| -> Result<(), _> {
             asked += 1;
             let reply = Reply { code: 421, lines: vec!["busy".into()] };
-            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, asked));
-            Err((OpenError::NotReady { server: "mx.test".into(), reply }, Some(address)))
+            let address = at.addresses.iter().copied().find(|address| !refused.contains(address));
+            Err((OpenError::NotReady { server: "mx.test".into(), reply }, address))
         };
-        assert!(Opener::in_turn(refusing, || false).is_err());
-        assert_eq!(usize::from(asked), SERVERS);
+        assert!(Opener::in_turn([Ok(server_at("mx.test", &addresses))].into_iter(), refusing, || false).is_err());
+        assert_eq!(asked, SESSIONS);
+    }
+
+    #[test]
+    fn a_server_that_cannot_be_reached_is_followed_by_the_next() {
+        let closed = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port").local_addr().expect("bound");
+        let (good, thread) = server(&["220 mx.test\r\n", "250 mx.test\r\n"]);
+        let servers = vec![Err(no_domain()), Ok(server_at("mx1.test", &[closed])), Ok(server_at("mx2.test", &[good]))];
+        assert_eq!(open(&opener(), servers).expect("the last"), good);
+        thread.join().expect("ends");
+    }
+
+    #[test]
+    fn mail_fails_for_good_only_when_no_destination_may_come_back() {
+        let outcome = open(&opener(), vec![Err(no_domain())]).expect_err("no server");
+        assert_eq!((outcome.verdict, outcome.status.to_string().as_str()), (Verdict::Failed, "5.1.2"));
+        let closed = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port").local_addr().expect("bound");
+        let outcome = open(&opener(), vec![Ok(server_at("mx.test", &[closed])), Err(no_domain())]).expect_err("none");
+        assert_eq!((outcome.verdict, outcome.status.to_string().as_str()), (Verdict::Deferred, "4.4.1"));
     }
 
     #[test]
@@ -300,7 +365,9 @@ mod tests {
         let opener = opener();
         opener.halt.signal();
         let begun = Instant::now();
-        let error = opener.dial(&[]).err().expect("halted");
+        let (address, _) = server(&[]);
+        let at = Arc::new(server_at("mx.test", &[address]));
+        let error = opener.dial(&at, &[]).err().expect("halted");
         assert!(matches!(error, OpenError::Dial(_)) && begun.elapsed() < Duration::from_secs(60), "{error}");
     }
 }

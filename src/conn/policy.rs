@@ -1,11 +1,14 @@
 //! The only place where replies and faults become outcomes.
 //!
-//! The law: only a server's own 5yz is a failure; whatever is of our own or the network's making is temporary. A
+//! The law: only a server's own 5yz is a failure, and what DNS denies of a domain for sure; whatever is of our own or the network's
+//! making is temporary. A
 //! reply's enhanced status is used when its class agrees with its code (RFC 2034), else `x.0.0`.
 //!
 //! | event                                              | outcome                                    |
 //! |----------------------------------------------------|--------------------------------------------|
 //! | connection refused, timed out, no such host        | deferred 4.4.1, 4.4.3, 4.4.4; site in trouble |
+//! | no such domain; null MX; no address; our own host  | failed 5.1.2; 5.1.10; 5.4.4; 5.4.6, unless another destination is only in trouble |
+//! | DNS does not say                                   | deferred 4.4.3                             |
 //! | no STARTTLS where it is needed                     | next address; at the last: deferred 4.7.4  |
 //! | TLS handshake failed, certificate not valid        | the same, 4.7.5; see [`super::secure`]     |
 //! | greeting or EHLO refused, with any code            | next address; at the last: deferred, site in trouble |
@@ -21,6 +24,7 @@
 use super::open::OpenError;
 use crate::mail::{EnhancedStatus, Outcome, Verdict};
 use crate::net::DialErrorKind;
+use crate::net::dns::RouteError;
 use crate::smtp::{Cause, Reply, Unfit};
 
 const LOST: EnhancedStatus = EnhancedStatus::new(4, 4, 2);
@@ -79,11 +83,23 @@ pub fn spoiled(text: &str) -> Outcome {
 pub fn unopened(error: &OpenError) -> Outcome {
     match error {
         OpenError::NotReady { reply, .. } => as_temporary(reply, UNREACHABLE),
+        OpenError::Route(error) => unrouted(error),
         OpenError::Dial(error) => Outcome::deferred(dial_status(&error.kind), error.to_string()),
         OpenError::NotSecure { .. } => Outcome::deferred(NO_TLS, error.to_string()),
         OpenError::Handshake { .. } => Outcome::deferred(TLS_FAILED, error.to_string()),
         OpenError::Broken { .. } => Outcome::deferred(LOST, error.to_string()),
     }
+}
+
+/// There was no server to try. No next hop is without one, so this is our own fault.
+pub fn no_server() -> Outcome {
+    Outcome::deferred(EnhancedStatus::new(4, 3, 5), "the next hop has no server")
+}
+
+fn unrouted(error: &RouteError) -> Outcome {
+    let (status, text) = (error.status(), error.to_string());
+    let verdict = if status.class == 5 { Verdict::Failed } else { Verdict::Deferred };
+    Outcome { verdict, status, code: None, text }
 }
 
 fn dial_status(kind: &DialErrorKind) -> EnhancedStatus {

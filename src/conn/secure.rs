@@ -15,12 +15,14 @@
 use super::drive::Connection;
 use super::line::Line;
 use super::open::{OpenError, Opened, Opener};
+use super::servers::Server;
 use crate::config::{TlsPolicy, TlsSettings};
 use crate::net::tls::{Connectors, Handshake, TlsError};
 use crate::smtp::StartTls;
 use crate::sync::after;
 use log::{debug, info, warn};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// What one attempt at a connection does.
@@ -76,13 +78,14 @@ impl Opener {
         &self,
         connectors: &Connectors,
         line: Line,
+        at: &Server,
         server: &str,
         must_end_by: EndsBy<'_>,
     ) -> Result<Line, OpenError> {
         let tls = &self.settings.tls;
         let is_given_up = || must_end_by().is_some_and(|end| Instant::now() >= end);
         let how = Handshake {
-            name: tls.name.as_deref().unwrap_or(self.next_hop.host()),
+            name: tls.name.as_deref().unwrap_or(&at.name),
             until: after(self.settings.timeouts.greeting),
             is_given_up: &is_given_up,
         };
@@ -109,7 +112,7 @@ impl<T: super::Token> Connection<T> {
         opened: Opened,
         must_end_by: EndsBy<'_>,
     ) -> Result<Connection<T>, (OpenError, Option<SocketAddr>)> {
-        let address = opened.address;
+        let (at, address) = (Arc::clone(&opened.at), opened.address);
         let in_clear = opened.encryption == Encryption::StartTls && opener.settings.tls.policy == TlsPolicy::May;
         let error = match Connection::over(opener, connectors, opened, must_end_by) {
             Ok(connection) => return Ok(connection),
@@ -120,7 +123,7 @@ impl<T: super::Token> Connection<T> {
         }
         info!("{}: {}: {error}; going on in clear", opener.next_hop, opener.lane);
         opener.ledger.note_broken_tls(address, Instant::now());
-        let opened = opener.dial_again(address).map_err(|error| (error, Some(address)))?;
+        let opened = opener.dial_again(&at, address).map_err(|error| (error, Some(address)))?;
         Connection::over(opener, connectors, opened, must_end_by).map_err(|error| (error, Some(address)))
     }
 

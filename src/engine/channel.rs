@@ -1,9 +1,10 @@
 //! All lanes of one next hop, and its own caps.
 
 use super::Engine;
+use super::sites::Sites;
 use crate::config::NextHopSettings;
 use crate::lane::status::ChannelStatus;
-use crate::lane::{Job, Obligation, Offers, Site, report, worker};
+use crate::lane::{Job, Obligation, Offers, report, worker};
 use crate::mail::{Message, NextHop, Outcome};
 use crate::sync::Budget;
 use std::sync::Arc;
@@ -16,81 +17,75 @@ pub(super) struct Channel {
     pub messages: Arc<Budget>,
     /// Octets that may be held for it.
     pub bytes: Arc<Budget>,
-    site: Arc<Site>,
+    sites: Arc<Sites>,
 }
 
 impl Channel {
     pub fn new(next_hop: NextHop, settings: Arc<NextHopSettings>, engine: &Engine) -> Channel {
-        let site = Site::new(
-            next_hop,
-            Arc::clone(&settings),
-            Arc::clone(&engine.ledger),
-            Arc::clone(&engine.connections),
-            Arc::clone(&engine.statistics),
-            Arc::clone(&engine.connector),
-        );
         Channel {
             messages: Budget::new(settings.max_messages),
             bytes: Budget::new(settings.max_bytes),
-            site: Arc::new(site),
+            sites: Sites::new(next_hop, settings, engine),
         }
     }
 
     pub fn submit(&self, message: Message, obligation: Obligation) {
+        let site = self.sites.first();
         let job = Job::new(message, obligation, Instant::now());
         if !job.has_remaining() {
-            report::settle(job, None, &self.site.statistics);
+            report::settle(job, None, &site.statistics);
             return;
         }
-        match self.site.put(job) {
-            Ok(entered) => worker::start(&self.site, entered),
-            Err((job, outcome)) => self.site.settle_unsent(*job, &outcome),
+        match site.put(job) {
+            Ok(entered) => worker::start(site, entered),
+            Err((job, outcome)) => site.settle_unsent(*job, &outcome),
         }
     }
 
     /// Other settings are in force from now on.
     pub fn reconfigure(&self, settings: &Arc<NextHopSettings>) {
-        if *self.site.settings() == **settings {
+        if *self.sites.first().settings() == **settings {
             return;
         }
         self.messages.set_limit(settings.max_messages);
         self.bytes.set_limit(settings.max_bytes);
-        worker::start(&self.site, self.site.reconfigure(settings));
+        self.sites.all().iter().for_each(|site| worker::start(site, site.reconfigure(settings)));
     }
 
     /// How it is at this moment.
-    pub fn status(&self) -> ChannelStatus {
-        self.site.status()
+    pub fn status(&self) -> Vec<ChannelStatus> {
+        self.sites.status()
     }
 
     /// Finds room that is held for messages which nobody waits for any more.
     pub fn tidy(&self) {
-        self.site.dispose_of_withdrawn();
+        self.sites.all().iter().for_each(|site| site.dispose_of_withdrawn());
     }
 
     pub fn offers(&self, patience: Duration) -> Result<Offers, Outcome> {
-        match self.site.ask() {
+        let site = self.sites.first();
+        match site.ask() {
             Ok(Some(offers)) => return Ok(offers),
-            Err(Some(entered)) => worker::start(&self.site, vec![entered]),
+            Err(Some(entered)) => worker::start(site, vec![entered]),
             Ok(None) | Err(None) => {}
         }
-        self.site.await_offers(patience)
+        site.await_offers(patience)
     }
 
     pub fn trouble(&self) -> Option<Outcome> {
-        self.site.trouble()
+        self.sites.first().trouble()
     }
 
     pub fn stop(&self, ends: Instant) {
-        self.site.stop(ends);
+        self.sites.stop(ends);
     }
 
     pub fn join(&self) {
-        self.site.join();
+        self.sites.all().iter().for_each(|site| site.join());
     }
 
     /// Whether nothing is held and no lane runs.
     pub fn is_idle(&self) -> bool {
-        self.messages.held() == 0 && self.site.lanes() == 0
+        self.messages.held() == 0 && self.sites.all().iter().all(|site| site.lanes() == 0)
     }
 }

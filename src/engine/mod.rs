@@ -4,12 +4,13 @@
 //! no queue on disk: what it holds, its caller holds too, so that a crash at any point loses nothing.
 
 mod channel;
+mod sites;
 pub mod status;
 
 use crate::config::Config;
 use crate::conn::Ledger;
 use crate::lane::{Connector, Dialler, Obligation, Statistics, Ticket};
-use crate::mail::{Message, NextHop, Outcome};
+use crate::mail::{Message, NextHop, Outcome, Verdict};
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Budget, Mutex, Permit, RwLock, after};
 use channel::Channel;
@@ -84,8 +85,8 @@ impl Engine {
     /// How everything is at this moment.
     pub fn status(&self) -> EngineStatus {
         let channels: Vec<Arc<Channel>> = self.channels.lock().values().cloned().collect();
-        let mut channels: Vec<_> = channels.iter().map(|channel| channel.status()).collect();
-        channels.sort_by(|a, b| a.next_hop.cmp(&b.next_hop));
+        let mut channels: Vec<_> = channels.iter().flat_map(|channel| channel.status()).collect();
+        channels.sort_by(|a, b| (&a.next_hop, &a.passed).cmp(&(&b.next_hop, &b.passed)));
         EngineStatus {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             process: std::process::id(),
@@ -136,15 +137,19 @@ impl Engine {
     }
 
     /// What the next hop's server offers: the last known, or else found out now by connecting, waiting up to `patience`.
-    /// An error is the deferral to tell the client (4.4.1 ...).
+    /// An error is the deferral to tell the client (4.4.1 ...). Where mail fails for good, since DNS says so, everything is offered:
+    /// the failure is to be told of each recipient, and a client that is not let in would come again.
     pub fn offers(&self, next_hop: &NextHop, patience: Duration) -> Result<Offers, Outcome> {
-        self.channel(next_hop).offers(patience)
+        self.channel(next_hop).offers(patience).or_else(|outcome| match outcome.verdict {
+            Verdict::Failed => Ok(Offers::everything()),
+            _ => Err(outcome),
+        })
     }
 
     /// Why the next hop cannot be reached at this time (for a 421 greeting), or `None` when it can, is not known, or
-    /// it is time to try again.
+    /// it is time to try again. A failure for good is told of each recipient instead.
     pub fn trouble(&self, next_hop: &NextHop) -> Option<Outcome> {
-        self.channel(next_hop).trouble()
+        self.channel(next_hop).trouble().filter(|outcome| outcome.verdict != Verdict::Failed)
     }
 
     /// Disposes of messages for this next hop that wait and were withdrawn: their reports are made now.

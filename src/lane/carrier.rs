@@ -3,12 +3,14 @@
 //! [`Dialler`] makes the real ones: [`crate::conn::Connection`]. A test makes others, which carry messages as its script says.
 
 use super::Obligation;
-use crate::conn::{Connection, Feed, Opener};
+use crate::conn::{Connection, Feed, Opener, Server, Servers};
 use crate::mail::Outcome;
+use crate::net::dns::Resolvers;
 use crate::net::tls::Connectors;
 use crate::smtp::CloseReason;
 use std::fmt::Debug;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// A session that is ready.
@@ -34,15 +36,18 @@ pub trait Connector: Debug + Send + Sync {
 pub struct Dialler {
     /// For encrypted connections of all lanes.
     connectors: Connectors,
+    /// For the servers of all next hops.
+    resolvers: Resolvers,
 }
 
 impl Connector for Dialler {
     fn connect(&self, opener: &Opener, is_stopping: &dyn Fn() -> bool) -> Result<Box<dyn Carrier>, Outcome> {
         // Nothing is on the wire yet: a stop ends the attempt at once.
         let must_end_by = || is_stopping().then(Instant::now);
-        let open =
-            |refused: &[SocketAddr]| Connection::<Obligation>::open(opener, &self.connectors, refused, &must_end_by);
-        let connection = Opener::in_turn(open, is_stopping)?;
+        let open = |server: &Arc<Server>, refused: &[SocketAddr]| {
+            Connection::<Obligation>::open(opener, &self.connectors, server, refused, &must_end_by)
+        };
+        let connection = Opener::in_turn(Servers::of(opener, &self.resolvers), open, is_stopping)?;
         Ok(Box::new(connection))
     }
 }

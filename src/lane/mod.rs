@@ -23,7 +23,7 @@ pub mod worker;
 pub use carrier::{Carrier, Connector, Dialler};
 pub use obligation::Obligation;
 pub use offers::Offers;
-pub use site::Site;
+pub use site::{Onward, Site};
 pub use statistics::Statistics;
 pub use ticket::{Inbox, Receive, Ticket, Withdrawal};
 

@@ -18,6 +18,11 @@ pub struct Offers {
 }
 
 impl Offers {
+    /// As if everything were offered, where there is no server whose word could be taken.
+    pub fn everything() -> Offers {
+        Offers { eight_bit_mime: true, smtputf8: true, dsn: true, size: Some(0), server: String::new() }
+    }
+
     /// What this server said in its EHLO reply.
     pub fn of(offered: &Extensions, server: &str) -> Offers {
         Offers {

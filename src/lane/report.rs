@@ -2,7 +2,7 @@
 
 use super::{Job, Statistics};
 use crate::config::Level;
-use crate::mail::{Outcome, Report, Timings, Verdict};
+use crate::mail::{EnhancedStatus, Outcome, Report, Timings, Verdict};
 use log::{info, log_enabled, warn};
 use std::borrow::Cow;
 use std::sync::atomic::Ordering;
@@ -45,13 +45,18 @@ pub fn settle(mut job: Job, route: Option<Route<'_>>, statistics: &Statistics) -
     in_doubt
 }
 
-/// Disposes of a message that nobody waits for any more. Its report goes nowhere.
-pub fn withdraw(job: Job) {
+/// Disposes of a message that nobody waits for any more. Where servers have answered for some of its recipients, that is reported all
+/// the same.
+pub fn withdraw(mut job: Job, statistics: &Statistics) {
     info!("{}: next_hop={}, size={}, withdrawn by the caller", log_id(&job), job.next_hop, job.size());
+    if job.was_answered() {
+        job.give_up(&Outcome::deferred(EnhancedStatus::new(4, 3, 0), "withdrawn by the caller before it was sent"));
+        settle(job, None, statistics);
+    }
 }
 
 /// The caller's name for the message, safe to stand in a line.
-fn log_id(job: &Job) -> Cow<'_, str> {
+pub fn log_id(job: &Job) -> Cow<'_, str> {
     plain(job.queue_id.as_deref().unwrap_or("-"))
 }
 

@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 pub struct ChannelStatus {
     /// As configured: `[host]:port`.
     pub next_hop: String,
+    /// Not empty: this is for what these servers of it have put off, and that is offered to the others.
+    #[serde(default)]
+    pub passed: Vec<String>,
     /// `sorted` or `unsorted`.
     pub order: String,
     /// Why the site cannot be used at this time.
@@ -20,6 +23,13 @@ pub struct ChannelStatus {
     pub bins: Vec<BinStatus>,
     /// The lanes that run, by number.
     pub lanes: Vec<LaneStatus>,
+}
+
+impl ChannelStatus {
+    /// Whether something is under way, or wrong.
+    pub fn is_of_interest(&self) -> bool {
+        self.trouble.is_some() || !self.lanes.is_empty() || self.bins.iter().any(|bin| bin.waiting > 0)
+    }
 }
 
 /// One size class.

@@ -11,7 +11,7 @@ use crate::conn::{Feed, Manners, Opener, Retry, Token, Vacancy, policy};
 use crate::net::with_signals_blocked;
 use crate::smtp::{Cause, CloseReason, Extensions};
 use crate::sync::{Permit, after, thread};
-use log::{error, warn};
+use log::{error, info, warn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -44,6 +44,7 @@ fn start_one(site: &Arc<Site>, handle: Handle) {
         next_hop: site.next_hop.clone(),
         settings: site.settings(),
         ledger: Arc::clone(&site.ledger),
+        passed: Arc::clone(&site.passed),
         lane: format!("lane {number}"),
         manners: Manners::default(),
         news: handle.news,
@@ -183,10 +184,31 @@ impl Feed for Lane {
         self.settle_on(job, server, level);
     }
 
+    fn put_off(&mut self, mut job: Job, by: &str, server: &str, level: Level) {
+        if job.token.is_cancelled() {
+            self.site.release(self.number, job.place);
+            return report::withdraw(job, &self.site.statistics);
+        }
+        let (place, size) = (job.place.take(), job.size());
+        let (id, all) = (report::log_id(&job), job.envelope.recipients.len());
+        info!("{id}: {} of {all} recipients are put off by {server}; asking another server", job.left());
+        match self.site.hand_on(job, by) {
+            Ok(()) => {
+                self.opener.gauge.done(size, 0);
+                self.site.release(self.number, place);
+            }
+            Err(mut job) => {
+                job.give_up(&policy::no_server());
+                job.place = place;
+                self.settle_on(*job, server, level);
+            }
+        }
+    }
+
     fn unsent(&mut self, mut job: Job, server: &str, level: Level, retry: Retry) {
         if job.token.is_cancelled() || retry.cause == Cause::Cancelled {
             self.site.release(self.number, job.place);
-            return report::withdraw(job);
+            return report::withdraw(job, &self.site.statistics);
         }
         if retry.counts {
             job.attempts += 1;

@@ -14,7 +14,7 @@ pub mod host;
 pub mod sys;
 pub mod tls;
 
-pub use dial::{DialError, DialErrorKind, DialOptions, Dialled, Target, dial, dial_addresses};
+pub use dial::{DialError, DialErrorKind, DialOptions, Dialled, Target, dial, dial_addresses, look_up};
 pub use duplex::{Closer, Duplex, Ready};
 #[cfg(pipelane_shuttle)]
 pub use explored::Wake;

@@ -13,11 +13,17 @@ mod place;
 
 mod servers;
 
+use pipelane::config::{Config, NameServers, NextHopSettings, Routing};
+use pipelane::engine::Engine;
+use pipelane::lane::Ticket;
+use pipelane::mail::{self, Address, Envelope, Message, Outcome, Verdict};
 use pipelane::net::dns::{
     Content, Exchanger, Name, Record, Resolver, RouteError, Server, Settings, Type, Wait, host, route, tlsa,
 };
+use pipelane::sink::{Sink, SinkOptions, Store};
 use servers::{Nsd, Unbound};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 fn wait() -> Wait<'static> {
@@ -155,4 +161,58 @@ fn a_server_that_is_gone_is_passed_over_and_all_gone_is_temporary() {
     assert_eq!(to(&resolver(&[first, second]), "two.test").expect("the second").len(), 2);
     drop(nsd);
     assert_eq!(refusal(&resolver(&[first, second]), "two.test"), "4.4.3");
+}
+
+/// What becomes of a message to this next hop, when these name servers are asked.
+fn sent(name_servers: &[u16], next_hop: &str) -> Outcome {
+    let addresses = name_servers.iter().map(|port| ([127, 0, 0, 1], *port).into()).collect();
+    let routing = Routing { name_servers: NameServers { addresses, trusted: false }, ..Routing::default() };
+    let settings = NextHopSettings { routing, helo_name: Some("client.test".into()), ..NextHopSettings::default() };
+    let engine = Engine::new(Arc::new(Config { defaults: Arc::new(settings), ..Config::default() }));
+    let address = |text: &str| Address::parse(text).expect("an address");
+    let message = Message {
+        queue_id: None,
+        next_hop: next_hop.parse().expect("a next hop"),
+        envelope: Envelope::new(address("s@a.test"), vec![address("r@b.test")]),
+        content: Some(mail::Content::from_bytes(b"Subject: x\r\n\r\nx\r\n").expect("content")),
+    };
+    let room = engine.room(&message.next_hop, message.size(), Duration::ZERO).expect("room");
+    let (ticket, inbox) = Ticket::issue(1);
+    engine.submit(message, room, ticket);
+    let report = inbox.wait(Duration::from_secs(120)).expect("a report");
+    engine.drain();
+    report.outcomes.into_iter().next().expect("an outcome")
+}
+
+#[test]
+fn mail_goes_to_the_best_server_that_can_be_reached_and_fails_where_dns_says_so() {
+    if !servers::are_here() {
+        return;
+    }
+    let nsd = Nsd::start();
+    let unbound = Unbound::start(&nsd);
+    let sink = |last: u8, port: u16| {
+        let listen = SocketAddr::from(([127, 0, 0, last], port));
+        Sink::start(SinkOptions { listen, store: Store::Memory, ..SinkOptions::default() }).expect("a sink")
+    };
+    // Nothing listens on 127.0.0.2, which is the better one.
+    let second = sink(3, 0);
+    let port = second.address().port();
+    let outcome = sent(&[unbound.port()], &format!("deliver.test:{port}"));
+    assert!(outcome.is_delivered() && second.messages().len() == 1, "{outcome:?}");
+    let first = sink(2, port);
+    assert!(sent(&[unbound.port()], &format!("deliver.test:{port}")).is_delivered());
+    assert_eq!((first.messages().len(), second.messages().len()), (1, 1));
+
+    let status = |outcome: &Outcome| (outcome.verdict, outcome.status.to_string());
+    for (domain, expected) in [("gone.test", "5.1.2"), ("null.test", "5.1.10"), ("nowhere.test", "5.4.4")] {
+        let outcome = sent(&[unbound.port()], domain);
+        assert_eq!(status(&outcome), (Verdict::Failed, expected.to_owned()), "{domain}: {}", outcome.text);
+    }
+    // A name server that does not know a domain to be gone fails nothing.
+    let outcome = sent(&[place::free_port()], "gone.test");
+    assert_eq!(status(&outcome), (Verdict::Deferred, "4.4.3".to_owned()), "{}", outcome.text);
+    // Nor does a dead end in front of a relay that is there.
+    let outcome = sent(&[unbound.port()], &format!("gone.test, [127.0.0.3]:{port}"));
+    assert!(outcome.is_delivered(), "{outcome:?}");
 }

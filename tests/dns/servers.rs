@@ -63,6 +63,10 @@ relayed    MX    20 we
 relayed    MX    30 mx2
 ours       MX    10 we
 we         A     192.0.2.3
+deliver    MX    10 first.deliver
+deliver    MX    20 second.deliver
+first.deliver  A 127.0.0.2
+second.deliver A 127.0.0.3
 altered    A     192.0.2.66
 to-altered MX    10 altered
 "

@@ -10,6 +10,7 @@ mod panics;
 mod place;
 mod redispatch;
 mod room;
+mod servers;
 mod stopping;
 mod timeouts;
 mod trouble;

@@ -39,8 +39,11 @@ fn is_of(channel: &ChannelStatus, next_hop: &NextHop) -> bool {
 }
 
 fn channel(channel: &ChannelStatus) -> String {
-    let ChannelStatus { next_hop, order, trouble, max_connections, bins, lanes } = channel;
-    let (next_hop, order) = (plain(next_hop, MAX_NAME), plain(order, MAX_NAME));
+    let ChannelStatus { next_hop, passed, order, trouble, max_connections, bins, lanes } = channel;
+    let (mut next_hop, order) = (plain(next_hop, MAX_NAME), plain(order, MAX_NAME));
+    if !passed.is_empty() {
+        let _ = write!(next_hop, " (put off by {})", plain(&passed.join(", "), MAX_NAME));
+    }
     let waiting = bins.iter().fold(0, |sum: usize, bin| sum.saturating_add(bin.waiting));
     let waiting_octets = bins.iter().fold(0, |sum: u64, bin| sum.saturating_add(bin.waiting_octets));
     let connected = lanes.iter().filter(|lane| lane.server.is_some()).count();
@@ -148,6 +151,7 @@ mod tests {
     fn channel(lanes: Vec<LaneStatus>) -> ChannelStatus {
         ChannelStatus {
             next_hop: "[relay.example.net]:25".into(),
+            passed: Vec::new(),
             order: "sorted".into(),
             trouble: None,
             max_connections: 4,

@@ -14,6 +14,10 @@ const MAX_ITEMS: usize = 64;
 const MAX_DOMAIN: usize = 255;
 /// The most octets of one label of a domain (RFC 1035 2.3.4).
 const MAX_LABEL: usize = 63;
+/// The most name servers that are asked.
+const MAX_NAME_SERVERS: usize = 8;
+/// The port of DNS.
+const DNS_PORT: u16 = 53;
 /// The most octets of a path (PATH_MAX of Linux, with its NUL).
 const MAX_PATH: usize = 4095;
 
@@ -56,6 +60,17 @@ pub(super) const HELO: Syntax = Syntax {
 };
 pub(super) const ADDRESS: Syntax =
     Syntax { name: "IP address", expected: "an IP address of this host, such as \"192.0.2.1\", or \"\" for any" };
+pub(super) const NAME_SERVERS: Syntax = Syntax {
+    name: "array of addresses",
+    expected: "an array of at most 8 different addresses, such as [\"127.0.0.1\", \"[2001:db8::53]:5353\"]",
+};
+pub(super) const HOST_LOOKUP: Syntax = Syntax { name: "word", expected: "\"system\" or \"dns\"" };
+pub(super) const NAMES: Syntax = Syntax {
+    name: "array of names",
+    expected: "an array of host names, such as [\"mail.example.org\", \"mx.example.org\"]",
+};
+pub(super) const RELAY: Syntax =
+    Syntax { name: "next hop", expected: "a next hop, such as \"[relay.example.net]:25\", or \"\" for none" };
 pub(super) const TLS_POLICY: Syntax = Syntax { name: "word", expected: "\"none\", \"may\", \"require\" or \"verify\"" };
 pub(super) const TLS_NAME: Syntax = Syntax {
     name: "name",
@@ -138,6 +153,21 @@ pub(super) fn source_address(text: &str) -> Option<IpAddr> {
     text.parse().ok().filter(|address: &IpAddr| !address.is_unspecified() && !address.is_multicast())
 }
 
+/// Name servers, none of them twice: an address, or an address with a port.
+pub(super) fn name_servers(items: &[Cow<'_, str>]) -> Option<Vec<SocketAddr>> {
+    let one = |text: &str| text.parse().ok().or_else(|| Some(SocketAddr::new(text.parse::<IpAddr>().ok()?, DNS_PORT)));
+    let servers: Vec<SocketAddr> = items.iter().map(|item| one(item)).collect::<Option<_>>()?;
+    let twice = |(at, server): (usize, &SocketAddr)| servers[..at].contains(server) || server.port() == 0;
+    (servers.len() <= MAX_NAME_SERVERS && !servers.iter().enumerate().any(twice)).then_some(servers)
+}
+
+/// Host names, in lower case, without the root's dot.
+pub(super) fn names(items: &[Cow<'_, str>]) -> Option<Vec<String>> {
+    let fits = |item: &&str| item.len() <= MAX_DOMAIN && item.split('.').all(is_label);
+    let name = |item: &Cow<'_, str>| Some(&**item).filter(fits).map(str::to_ascii_lowercase);
+    if items.len() <= MAX_ITEMS { items.iter().map(name).collect() } else { None }
+}
+
 /// A name that a certificate can be for: a domain, in ASCII and without the root's dot, or an IP address.
 pub(super) fn server_name(text: &str) -> Option<String> {
     let domain = text.len() <= MAX_DOMAIN && text.split('.').all(is_label);
@@ -182,6 +212,18 @@ mod tests {
         }
         assert_eq!(helo_name(&"a.".repeat(128)), None);
         assert_eq!(helo_name(&"a".repeat(64)), None);
+    }
+
+    #[test]
+    fn name_servers_have_a_port_or_get_one() {
+        let read = |items: &[&'static str]| {
+            name_servers(&list(items)).map(|all| all.iter().map(ToString::to_string).collect())
+        };
+        let expected = ["192.0.2.1:53", "127.0.0.1:5353", "[::1]:53", "[::1]:54"].map(String::from).to_vec();
+        assert_eq!(read(&["192.0.2.1", "127.0.0.1:5353", "::1", "[::1]:54"]), Some(expected));
+        for bad in [&["a"][..], &["1.2.3"], &["127.0.0.1:0"], &["::1", "[::1]:53"], &["127.0.0.1:x"], &[""]] {
+            assert_eq!(read(bad), None::<Vec<String>>, "{bad:?}");
+        }
     }
 
     #[test]

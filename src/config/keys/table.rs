@@ -5,11 +5,12 @@
 use super::kind::Kind::{Count, List, Octets, Text, Time, Words};
 use super::kind::{Kind, bounds};
 use super::syntax::{
-    self, ACCOUNT, ADDRESS, CONGESTION, DSCP, HELO, KEYWORDS, LANES, LEVEL, LINES, MODE, NEWLINES, OPTIONAL_PATH,
-    ORDER, PATH, SIZEBINS, SOCKETS, TLS_FILE, TLS_NAME, TLS_POLICY, TLS_VERSION, TRUST, YES_OR_NO,
+    self, ACCOUNT, ADDRESS, CONGESTION, DSCP, HELO, HOST_LOOKUP, KEYWORDS, LANES, LEVEL, LINES, MODE, NAME_SERVERS,
+    NAMES, NEWLINES, OPTIONAL_PATH, ORDER, PATH, RELAY, SIZEBINS, SOCKETS, TLS_FILE, TLS_NAME, TLS_POLICY, TLS_VERSION,
+    TRUST, YES_OR_NO,
 };
 use super::{Key, Place};
-use crate::config::{Limits, Listen, NextHopSettings, sorting};
+use crate::config::{HostLookup, Limits, Listen, NextHopSettings, sorting};
 
 const K: u64 = 1 << 10;
 const G: u64 = 1 << 30;
@@ -239,6 +240,44 @@ pub static KEYS: &[Key] = &[
         "Local IP address that connections come from. Empty leaves the choice to the system.",
     ),
     hop(
+        "name_servers",
+        "",
+        List(NAME_SERVERS, |s, t| syntax::name_servers(t).map(|servers| s.routing.name_servers.addresses = servers)),
+        "Addresses of the name servers that are asked for MX, address and TLSA records, in this order; the port is 53 where none is \
+         written. Empty is those of resolv.conf(5), as it is at each time.",
+    ),
+    hop(
+        "trust_ad",
+        "no",
+        Text(YES_OR_NO, |s, t| syntax::either(t, "yes", "no").map(|yes| s.routing.name_servers.trusted = yes)),
+        "Whether name_servers are believed that an answer is proved by DNSSEC (the AD bit, RFC 4035 3.2.3) though they are not on \
+         this machine: say yes only where they validate and nobody can change what they say on the way. Without name_servers \
+         the option trust-ad of resolv.conf(5) says it.",
+    ),
+    hop(
+        "host_lookup",
+        "system",
+        Text(HOST_LOOKUP, |s, t| {
+            let lookup = |dns| if dns { HostLookup::Dns } else { HostLookup::System };
+            syntax::either(t, "dns", "system").map(|dns| s.routing.host_lookup = lookup(dns))
+        }),
+        "Who turns the host of a next hop in brackets into addresses. system: getaddrinfo(3), so that /etc/hosts counts. dns: the \
+         name servers, and a stop does not have to wait for them. A domain without brackets is looked up in DNS in any case.",
+    ),
+    hop(
+        "own_names",
+        "",
+        List(NAMES, |s, t| syntax::names(t).map(|names| s.routing.own_names = names)),
+        "Further names by which this machine is a mail server, beside its own and helo_name. Where MX records name one of them, only \
+         better servers are tried, and mail that would come back is refused (RFC 5321 5.1); for port 25 only.",
+    ),
+    hop(
+        "fallback_relay",
+        "",
+        Text(RELAY, |s, t| syntax::optional(t, |text| text.parse().ok()).map(|relay| s.routing.fallback_relay = relay)),
+        "A further next hop, tried when no server of this one can be found or reached, or does not take a message or recipient for now.",
+    ),
+    hop(
         "tls",
         "may",
         Text(TLS_POLICY, |s, t| t.parse().ok().map(|policy| s.tls.policy = policy)),
@@ -251,7 +290,7 @@ pub static KEYS: &[Key] = &[
         "",
         Text(TLS_NAME, |s, t| syntax::optional(t, syntax::server_name).map(|name| s.tls.name = name)),
         "The name that the server is asked for (SNI, RFC 6066) and that its certificate must have under verify. Empty is the \
-         host of the next hop.",
+         host of the next hop, or the server's name in the MX record.",
     ),
     hop(
         "tls_ca_file",
@@ -304,7 +343,7 @@ pub static KEYS: &[Key] = &[
         "connect_timeout",
         "30s",
         Time(STAGE, |s, t| s.timeouts.connect = t),
-        "How long a TCP connection may take, all addresses of the next hop together.",
+        "How long looking a destination up in DNS may take, and then a TCP connection to one server, all its addresses together.",
     ),
     hop(
         "greeting_timeout",

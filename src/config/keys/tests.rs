@@ -1,7 +1,9 @@
 //! The table against the settings: every key reaches its own field, and every default is the default.
 
 use super::*;
-use crate::config::{Config, Level, Order, Timeouts, TlsPolicy, TlsSettings, TlsVersion, Trust};
+use crate::config::{
+    Config, HostLookup, Level, NameServers, Order, Routing, Timeouts, TlsPolicy, TlsSettings, TlsVersion, Trust,
+};
 use std::time::Duration;
 
 /// Settings in which no field has its default: written out, so that a new field does not compile without a thought here.
@@ -48,6 +50,12 @@ fn other_next_hop() -> NextHopSettings {
         ignore_extensions: vec!["SIZE".into()],
         helo_name: Some("x".into()),
         source_address: Some([127, 0, 0, 7].into()),
+        routing: Routing {
+            name_servers: NameServers { addresses: vec!["127.0.0.7:53".parse().expect("an address")], trusted: true },
+            host_lookup: HostLookup::Dns,
+            own_names: vec!["x".into()],
+            fallback_relay: "x".parse().ok(),
+        },
         tls: TlsSettings {
             policy: TlsPolicy::Verify,
             name: Some("x".into()),

@@ -159,14 +159,14 @@ fn bad_next_hops_are_named() {
         )),
         [
             "f:1: next_hop.\"a:0\": \"a:0\" is no next hop: the port is not 1 to 65535 (expected [host]:port, host:port, \
-             [host] or domain)",
+             [host], domain or unix:/path, or several with commas)",
             "f:2: next_hop.\"a:0\".lanes: 0 is not allowed; expected a whole number from 1 to 1000, or one for each bin, such as \"2 1 1 1\"",
             "f:3: next_hop.\"..\": a next hop cannot begin with a dot",
             "f:5: next_hop.\"[b]:25\": the same next hop as in line 4; case makes no difference",
             "f:6: next_hop.relay.example: unknown key; a next hop with dots stands in quotes, as in \
              [next_hop.\"relay.example.net\"]",
             "f:8: next_hop.\"a\\nb\": \"a\\nb\" is no next hop: the host has a character that no host name or address has \
-             (expected [host]:port, host:port, [host] or domain)",
+             (expected [host]:port, host:port, [host], domain or unix:/path, or several with commas)",
         ]
     );
     assert_eq!(
@@ -194,7 +194,7 @@ fn a_socket_path_that_no_socket_can_have_is_an_error() {
 
 #[test]
 fn bad_routes_are_named() {
-    let next_hop = "[host]:port, host:port, [host] or domain";
+    let next_hop = "[host]:port, host:port, [host], domain or unix:/path, or several with commas";
     assert_eq!(
         errors(concat!(
             "[route]\nexample.org = \"a\"\n\"b.example\" = \"::1\"\n\"C.example\" = \"a\"\n\"c.example\" = \"a\"\n",

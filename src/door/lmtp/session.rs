@@ -206,7 +206,7 @@ impl<'a, D: Delivery, C: Client> Session<'a, D, C> {
     fn lhlo(&mut self) -> Result<(), End> {
         self.reset();
         let offers = match &self.next_hop {
-            None => Offers { eight_bit_mime: true, smtputf8: true, dsn: true, size: Some(0), server: String::new() },
+            None => Offers::everything(),
             Some(hop) => {
                 let timeouts = &self.config.settings(hop).timeouts;
                 let patience = (timeouts.connect + timeouts.greeting).min(self.patience.offers);

@@ -157,12 +157,11 @@ impl<T> Jobs<T> {
     pub fn again(&self, key: &Key) {
         let mut state = self.state.lock();
         state.begun.remove(key);
-        match state.closing {
-            Some(Closing::GiveUp) => drop(state.in_hand.remove(key)),
-            _ => {
-                state.host(&key.host).waiting.push_front(key.clone());
-                state.make_ready(&key.host);
-            }
+        if state.closing == Some(Closing::GiveUp) {
+            state.in_hand.remove(key);
+        } else {
+            state.host(&key.host).waiting.push_front(key.clone());
+            state.make_ready(&key.host);
         }
         self.made_room(&mut state);
     }
@@ -175,7 +174,9 @@ impl<T> Jobs<T> {
         }
         if closing == Closing::GiveUp {
             let hosts = std::mem::take(&mut state.hosts);
-            hosts.values().flat_map(|host| &host.waiting).for_each(|key| drop(state.in_hand.remove(key)));
+            for key in hosts.values().flat_map(|host| &host.waiting) {
+                state.in_hand.remove(key);
+            }
             state.ready.clear();
             state.lacking.clear();
         }

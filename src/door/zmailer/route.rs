@@ -5,6 +5,7 @@
 
 use super::words;
 use crate::mail::NextHop;
+use crate::mail::next_hop::{MAX_DESTINATIONS, NextHopError};
 use std::net::IpAddr;
 
 /// How hosts become next hops.
@@ -24,11 +25,10 @@ impl Route {
         if let Some(force) = &self.force {
             return Ok(force.clone());
         }
-        let members: Vec<String> = words::hosts(host).into_iter().map(|member| self.member(member)).collect();
-        let first = members.first().ok_or_else(|| format!("\"{}\" names no host", host.escape_debug()))?;
-        // Where a next hop can be a list it has commas between; where it cannot, the first stands for all.
-        let whole = members.join(",").parse::<NextHop>();
-        whole.or_else(|_| first.parse()).map_err(|error| error.to_string())
+        // More than a next hop can have would not be tried in the end either.
+        let members = words::hosts(host).into_iter().take(MAX_DESTINATIONS);
+        let members: Vec<String> = members.map(|member| self.member(member)).collect();
+        members.join(",").parse().map_err(|error: NextHopError| error.to_string())
     }
 
     /// One host of the field as a next hop is written.
@@ -69,8 +69,10 @@ mod tests {
         ] {
             assert_eq!(route.next_hop(host).expect(host).as_str(), next_hop, "{host}");
         }
-        let list = no_mx.next_hop("((mx1.b)(mx2 mx3))").expect("the first at least");
-        assert!(list.as_str().starts_with("[mx1.b]:2525"), "{list}");
+        let list = no_mx.next_hop("((mx1.b)(mx2 mx3))").expect("good");
+        assert_eq!(list.as_str(), "[mx1.b]:2525,[mx2]:2525,[mx3]:2525");
+        let long = format!("({})", "(mx) ".repeat(50));
+        assert_eq!(plain.next_hop(&long).expect("the first of them").destinations().len(), MAX_DESTINATIONS);
         for host in ["", "()", "a b", "\"x\"", "a/b", "../x"] {
             assert!(plain.next_hop(host).is_err(), "{host}");
         }

@@ -9,8 +9,11 @@
 
 mod health;
 mod offers;
+mod onward;
 mod status;
 mod threads;
+
+pub use onward::Onward;
 
 use super::bins::Bins;
 use super::crew::{Backlog, Crew};
@@ -25,7 +28,7 @@ use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::thread::JoinHandle;
 use crate::sync::{Budget, Condvar, Mutex, RwLock};
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 /// A message that is not taken, and what to report.
@@ -44,6 +47,9 @@ pub struct Site {
     pub statistics: Arc<Statistics>,
     /// How its lanes come to connections.
     pub connector: Arc<dyn Connector>,
+    /// Servers that are not asked, because they have put off everything that comes here.
+    pub passed: Arc<[String]>,
+    onward: Option<Weak<dyn Onward>>,
     settings: RwLock<Arc<NextHopSettings>>,
     state: Mutex<State>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -97,6 +103,8 @@ impl Site {
             connections,
             statistics,
             connector,
+            passed: Arc::default(),
+            onward: None,
             settings: RwLock::new(settings),
             state: Mutex::new(state),
             threads: Mutex::default(),
@@ -204,14 +212,14 @@ impl Site {
                 return (Some(job), self.staff(&mut state));
             }
             drop(state);
-            report::withdraw(job);
+            report::withdraw(job, &self.statistics);
         }
     }
 
     /// Disposes of all messages that wait and that nobody waits for any more, which gives their room back.
     pub fn dispose_of_withdrawn(&self) {
         let gone = self.state.lock().queue.take_withdrawn();
-        gone.into_iter().for_each(report::withdraw);
+        gone.into_iter().for_each(|job| report::withdraw(job, &self.statistics));
     }
 
     /// Messages that wait for lanes such as this one.

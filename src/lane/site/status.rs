@@ -14,6 +14,7 @@ impl Site {
         lanes.sort_by_key(|lane| lane.number);
         ChannelStatus {
             next_hop: self.next_hop.to_string(),
+            passed: self.passed.to_vec(),
             order: settings.order.name().to_owned(),
             trouble: state.trouble.now(now).map(|outcome| outcome.text.clone()),
             max_connections: state.crew.max_connections(),

@@ -74,16 +74,22 @@ pub struct Dialled {
 /// Looks the host up and connects to one of its addresses.
 pub fn dial(target: &Target<'_>, options: &DialOptions<'_>) -> Result<Dialled, DialError> {
     let begun = Instant::now();
-    let fail = |kind| failure(target, kind, Vec::new());
     if options.wake.is_some_and(Wake::is_signalled) {
-        return Err(fail(DialErrorKind::Interrupted));
+        return Err(failure(target, DialErrorKind::Interrupted, Vec::new()));
     }
-    let addresses = sys::resolve(target.host, target.port).map_err(|error| match error {
-        ResolveError::NoSuchHost(text) => fail(DialErrorKind::NoSuchHost(text)),
-        ResolveError::Failed(text) => fail(DialErrorKind::ResolverFailed(text)),
-    })?;
-    let dialled = dial_addresses(target, addresses, options)?;
+    let dialled = dial_addresses(target, look_up(target)?, options)?;
     Ok(Dialled { elapsed: begun.elapsed(), ..dialled })
+}
+
+/// The host's addresses, from the system.
+pub fn look_up(target: &Target<'_>) -> Result<Vec<SocketAddr>, DialError> {
+    sys::resolve(target.host, target.port).map_err(|error| {
+        let kind = match error {
+            ResolveError::NoSuchHost(text) => DialErrorKind::NoSuchHost(text),
+            ResolveError::Failed(text) => DialErrorKind::ResolverFailed(text),
+        };
+        failure(target, kind, Vec::new())
+    })
 }
 
 /// Connects to one of `addresses`, for a caller who knows them already. `target` is only named in errors.

@@ -14,6 +14,7 @@ mod exchange;
 mod message;
 mod name;
 mod resolver;
+mod resolvers;
 mod route;
 mod servers;
 mod source;
@@ -22,6 +23,7 @@ pub use answer::{Answer, Content, Record, SoftFailure, Tlsa, Type};
 pub use exchange::Wait;
 pub use name::{Name, NameError};
 pub use resolver::{Resolver, tlsa};
+pub use resolvers::Resolvers;
 pub use route::{Exchanger, MAX_EXCHANGERS, RouteError, host, route};
 pub use servers::{DNS_PORT, MAX_SERVERS, Server, Settings};
 

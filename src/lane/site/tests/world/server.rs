@@ -62,7 +62,7 @@ impl World {
     fn unsent(&mut self, number: usize, mut job: Job, charged: bool, blamed: &mut Option<u64>) {
         if job.token.is_cancelled() {
             self.site.release(number, job.place);
-            return report::withdraw(job);
+            return report::withdraw(job, &self.site.statistics);
         }
         if charged {
             job.attempts += 1;

@@ -1,0 +1,37 @@
+//! How the servers of a next hop are found, as values. The finding is `conn`'s, with what `net::dns` has.
+
+use crate::mail::NextHop;
+use std::net::SocketAddr;
+
+/// Who turns the name of a single host into addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum HostLookup {
+    /// The system, so that `/etc/hosts` counts.
+    #[default]
+    System,
+    /// Our own DNS client.
+    Dns,
+}
+
+/// Which name servers are asked, and whether they are believed. One DNS client is made for each of these.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct NameServers {
+    /// Empty for those of resolv.conf(5).
+    pub addresses: Vec<SocketAddr>,
+    /// Whether they are believed that an answer is secure (the AD bit, RFC 4035 3.2.3) though they are not on this
+    /// machine. Of those in resolv.conf its own `trust-ad` says so.
+    pub trusted: bool,
+}
+
+/// Everything that can be set about the way to the servers of one next hop.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Routing {
+    /// Whom to ask.
+    pub name_servers: NameServers,
+    /// For `[host]`.
+    pub host_lookup: HostLookup,
+    /// Further names by which this system is the server of mail domains, in lower case.
+    pub own_names: Vec<String>,
+    /// Where mail goes when no server of the next hop can be reached.
+    pub fallback_relay: Option<NextHop>,
+}

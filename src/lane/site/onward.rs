@@ -1,0 +1,28 @@
+//! Where a lane hands on what its server does not take for now, so that another server of the next hop is asked.
+
+use super::Site;
+use crate::lane::Job;
+use std::fmt::Debug;
+use std::sync::Weak;
+
+/// Takes such messages. Any thread; called with no lock held.
+pub trait Onward: Debug + Send + Sync {
+    /// Sends the recipients that are left to a server that is none of these. A message that cannot go on comes back.
+    fn hand_on(&self, job: Job, passed: Vec<String>) -> Result<(), Box<Job>>;
+}
+
+impl Site {
+    /// The same without these servers; `onward` takes what its own server puts off.
+    pub fn passing<O: Onward + 'static>(self, passed: Vec<String>, onward: Weak<O>) -> Site {
+        Site { passed: passed.into(), onward: Some(onward), ..self }
+    }
+
+    /// Hands a message on whose recipients this server has put off. One that cannot go on comes back.
+    pub fn hand_on(&self, job: Job, server: &str) -> Result<(), Box<Job>> {
+        let onward = self.onward.as_ref().and_then(Weak::upgrade);
+        let Some(onward) = onward else { return Err(Box::new(job)) };
+        let mut passed = self.passed.to_vec();
+        passed.push(server.to_owned());
+        onward.hand_on(job, passed)
+    }
+}

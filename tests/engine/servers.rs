@@ -1,0 +1,136 @@
+//! A next hop with several servers: who is asked when one cannot be reached, and when one does not take a recipient for now.
+
+use crate::host::{Host, Peer, refusing, yes};
+use crate::place::*;
+use pipelane::config::{NextHopSettings, Routing};
+use pipelane::engine::Engine;
+use pipelane::mail::{Address, Envelope, Message, NextHop, Verdict};
+use pipelane::sync::Mutex;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// These, one after the other.
+fn list(addresses: &[SocketAddr]) -> NextHop {
+    let each: Vec<String> = addresses.iter().map(|address| hop(*address).to_string()).collect();
+    each.join(", ").parse().expect("a next hop")
+}
+
+/// A server that answers RCPT by what the recipient's name says: `put-off`, `refused`, or anything else. It notes whom it was asked for.
+fn choosy(put_off: &'static str) -> (Host, Arc<Mutex<Vec<String>>>) {
+    let asked = Arc::<Mutex<Vec<String>>>::default();
+    let noted = Arc::clone(&asked);
+    let host = Host::start(move |_, mut peer: Peer| {
+        peer.greet(&["PIPELINING", "ENHANCEDSTATUSCODES"]);
+        peer.serve(|line| {
+            let Some(rest) = line.strip_prefix("RCPT TO:<") else { return yes(line) };
+            let name = rest.split('@').next().unwrap_or_default().to_owned();
+            let reply = match &*name {
+                "put-off" => put_off,
+                "refused" => "550 5.1.1 nobody\r\n",
+                _ => "250 2.1.5 ok\r\n",
+            };
+            noted.lock().push(name);
+            Some(reply.to_owned())
+        });
+    });
+    (host, asked)
+}
+
+fn to_three(next_hop: &NextHop) -> Message {
+    let one = message(next_hop, "three", "r@b.test", 500);
+    let recipients = ["put-off@b.test", "refused@b.test", "fine@b.test"];
+    let recipients = recipients.map(|text| Address::parse(text).expect("an address")).to_vec();
+    Message { envelope: Envelope::new(Address::parse("s@a.test").expect("an address"), recipients), ..one }
+}
+
+fn outcomes(engine: &Engine, message: Message) -> Vec<(Verdict, String)> {
+    let report = report(&submit(engine, message));
+    report.outcomes.iter().map(|outcome| (outcome.verdict, outcome.status.to_string())).collect()
+}
+
+fn told(verdict: Verdict, status: &str) -> (Verdict, String) {
+    (verdict, status.to_owned())
+}
+
+#[test]
+fn one_that_cannot_be_reached_is_followed_by_the_next() {
+    let ((_bound, dead), sink) = (refusing(), sink());
+    let engine = engine(settings());
+    all_delivered(&submit_many(&engine, &list(&[dead, sink.address()]), "x", 20));
+    assert_eq!(sink.messages().len(), 20);
+}
+
+#[test]
+fn a_fallback_relay_is_asked_last() {
+    let ((_bound, dead), sink) = (refusing(), sink());
+    let routing = Routing { fallback_relay: Some(hop(sink.address())), ..Routing::default() };
+    let engine = engine(NextHopSettings { routing, ..settings() });
+    all_delivered(&submit_many(&engine, &hop(dead), "x", 20));
+    assert_eq!(sink.messages().len(), 20);
+}
+
+#[test]
+fn only_the_recipient_that_is_put_off_is_offered_to_the_next() {
+    let ((host, asked), sink) = (choosy("450 4.2.0 later\r\n"), sink());
+    let engine = engine(settings());
+    let found = outcomes(&engine, to_three(&list(&[host.address, sink.address()])));
+    let verdicts: Vec<Verdict> = found.iter().map(|(verdict, _)| *verdict).collect();
+    assert_eq!(verdicts, [Verdict::Delivered, Verdict::Failed, Verdict::Delivered]);
+    assert_eq!(found[1].1, "5.1.1");
+    assert_eq!(*asked.lock(), ["put-off", "refused", "fine"]);
+    let stored = sink.messages();
+    assert_eq!(stored.len(), 1);
+    assert_eq!(stored[0].recipients.len(), 1, "{:?}", stored[0].recipients);
+    assert!(logged("three: 1 of 3 recipients are put off").len() == 1);
+}
+
+#[test]
+fn when_all_put_it_off_the_last_word_stands_and_each_was_asked_once() {
+    let (first, second) = (choosy("450 4.2.0 later\r\n"), choosy("451 4.7.1 not now\r\n"));
+    let engine = engine(settings());
+    let found = outcomes(&engine, to_three(&list(&[first.0.address, second.0.address])));
+    assert_eq!(found[0], told(Verdict::Deferred, "4.7.1"));
+    assert_eq!((first.1.lock().len(), second.1.lock().len()), (3, 1));
+}
+
+#[test]
+fn when_no_other_can_be_reached_what_the_first_said_stands() {
+    let ((host, asked), (_bound, dead)) = (choosy("450 4.2.0 later\r\n"), refusing());
+    let engine = engine(settings());
+    let found = outcomes(&engine, to_three(&list(&[host.address, dead])));
+    assert_eq!(found[0], told(Verdict::Deferred, "4.2.0"));
+    assert_eq!(found[2].0, Verdict::Delivered);
+    assert_eq!(asked.lock().len(), 3);
+    // While the others are known to be down nobody asks them.
+    let found = outcomes(&engine, to_three(&list(&[host.address, dead])));
+    assert_eq!(found[0], told(Verdict::Deferred, "4.2.0"));
+}
+
+#[test]
+fn a_single_server_is_asked_once() {
+    let (host, asked) = choosy("450 4.2.0 later\r\n");
+    let engine = engine(settings());
+    let found = outcomes(&engine, to_three(&hop(host.address)));
+    assert_eq!(found[0], told(Verdict::Deferred, "4.2.0"));
+    assert_eq!((asked.lock().len(), host.connections()), (3, 1));
+}
+
+#[test]
+fn many_messages_find_their_way_to_the_next_server_while_others_stream() {
+    let ((host, _), sink) = (choosy("450 4.2.0 later\r\n"), sink());
+    let engine = engine(NextHopSettings { lanes: vec![3], ..settings() });
+    let next_hop = list(&[host.address, sink.address()]);
+    let inboxes: Vec<_> = (0..200)
+        .map(|n| {
+            let to = if n % 2 == 0 { "put-off@b.test" } else { "fine@b.test" };
+            submit(&engine, message(&next_hop, &format!("m{n}"), to, 300))
+        })
+        .collect();
+    all_delivered(&inboxes);
+    let mut arrived = arrived(&sink);
+    arrived.sort();
+    let mut expected: Vec<String> = (0..200).step_by(2).map(|n| format!("m{n}")).collect();
+    expected.sort();
+    assert_eq!(arrived, expected);
+    engine.drain();
+}
