@@ -285,14 +285,24 @@ mod tests {
 
     #[test]
     fn options_have_the_meaning_that_they_have_in_zmailer() {
-        let line = "ta -c smtp -P -x -h mx.test -p 2525 -L [192.0.2.7] -T conn=3m,cmd=90 -T data=2m -T dot=20m -T tcpw=5m";
+        let line =
+            "ta -c smtp -P -x -h mx.test -p 2525 -L [192.0.2.7] -T conn=3m,cmd=90 -T data=2m -T dot=20m -T tcpw=5m";
         let of_line = settings(line);
-        assert_eq!((of_line.helo_name.as_deref(), of_line.ignore_extensions), (Some("mx.test"), vec!["PIPELINING".into()]));
+        assert_eq!(
+            (of_line.helo_name.as_deref(), of_line.ignore_extensions),
+            (Some("mx.test"), vec!["PIPELINING".into()])
+        );
         assert_eq!(of_line.source_address, Some("192.0.2.7".parse().expect("an address")));
         let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
         let times = &of_line.timeouts;
-        assert_eq!((times.connect, times.data_init, times.data_done, times.data_transfer), (minutes(3), minutes(2), minutes(20), minutes(5)));
-        assert_eq!((times.greeting, times.mail, times.rcpt), (Duration::from_secs(90), Duration::from_secs(90), Duration::from_secs(90)));
+        assert_eq!(
+            (times.connect, times.data_init, times.data_done, times.data_transfer),
+            (minutes(3), minutes(2), minutes(20), minutes(5))
+        );
+        assert_eq!(
+            (times.greeting, times.mail, times.rcpt),
+            (Duration::from_secs(90), Duration::from_secs(90), Duration::from_secs(90))
+        );
         assert_eq!(settings("ta -c smtp"), NextHopSettings::default());
         let hop = route(&parsed(line).expect(line)).expect("good").next_hop("b.test").expect("good");
         assert_eq!(hop.as_str(), "[b.test]:2525");
@@ -302,7 +312,16 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused() {
-        for line in ["ta", "ta -c smtp -8", "ta -c smtp -77", "ta -c smtp -T 5m", "ta -c smtp -T foo=5m", "ta -c smtp -p 0", "ta -c smtp -L eth0", "ta -c smtp a b"] {
+        for line in [
+            "ta",
+            "ta -c smtp -8",
+            "ta -c smtp -77",
+            "ta -c smtp -T 5m",
+            "ta -c smtp -T foo=5m",
+            "ta -c smtp -p 0",
+            "ta -c smtp -L eth0",
+            "ta -c smtp a b",
+        ] {
             assert!(parsed(line).is_err(), "{line}");
         }
         assert!(route(&parsed("ta -c smtp -F a/b").expect("a word")).is_err());

@@ -2,7 +2,7 @@
 
 use crate::office::{Group, Office, group, to};
 use crate::scheduler::Scheduler;
-use crate::{addresses, force, no_mistakes, sink, sink_at, text};
+use crate::{addresses, force, no_mistakes, sink, sink_at, text, with};
 use std::process::Command;
 
 #[test]
@@ -17,7 +17,7 @@ fn one_message_arrives_with_its_own_headers_and_its_body() {
     );
     let body = ".one\n\ntwo \u{e9}\n..\nlast without end";
     let posted = office.post("E/F/4711-88", &[], &[group], body);
-    let mut scheduler = Scheduler::start(&office, &force(&sink).each_ref().map(String::as_str), 0);
+    let mut scheduler = Scheduler::start(&office, &force(&sink), 0);
     scheduler.know(&posted);
     scheduler.run_until_told(2, &["ok3"]);
     let received = &sink.messages()[0];
@@ -28,7 +28,9 @@ fn one_message_arrives_with_its_own_headers_and_its_body() {
     );
     assert_eq!(addresses(received), ["bob@b.test", "\"eve x\"@b.test"]);
     assert_eq!(received.recipients[0].parameters, ["NOTIFY=FAILURE,DELAY", "ORCPT=rfc822;b+40x"]);
-    assert!(["RET=HDRS", "ENVID=E1", "BODY=8BITMIME"].iter().all(|one| received.parameters.contains(&(*one).to_owned())));
+    assert!(
+        ["RET=HDRS", "ENVID=E1", "BODY=8BITMIME"].iter().all(|one| received.parameters.contains(&(*one).to_owned()))
+    );
     assert!(received.parameters.contains(&format!("SIZE={}", received.content.len())), "{:?}", received.parameters);
     assert!(scheduler.last(&posted, "bob@b.test").message.contains("said: 250"));
     assert!(scheduler.end().success());
@@ -54,7 +56,7 @@ fn two_groups_with_different_headers_senders_and_results() {
         "Subject: first\n",
     );
     let posted = office.post("4711-88", &[], &[first, bounce], "Body.\n");
-    let mut scheduler = Scheduler::start(&office, &force(&sink).each_ref().map(String::as_str), 3);
+    let mut scheduler = Scheduler::start(&office, &force(&sink), 3);
     scheduler.know(&posted);
     scheduler.run_until_told(6, &["ok3", "error2", "deferred"]);
     assert_eq!(["ok3", "error2", "deferred"].map(|word| scheduler.count(&[word])), [3, 2, 1]);
@@ -79,7 +81,7 @@ fn two_thousand_recipients_in_one_control_file() {
     let user = |n: usize| if n % 100 == 7 { format!("reject-550+{n}@b.test") } else { format!("u{n}@b.test") };
     let all = (0..2000).map(|n| to("b.test", &user(n))).collect();
     let posted = office.post_simple("4711-88", all);
-    let mut scheduler = Scheduler::start(&office, &force(&sink).each_ref().map(String::as_str), 0);
+    let mut scheduler = Scheduler::start(&office, &force(&sink), 0);
     scheduler.know(&posted);
     scheduler.run_until_told(2000, &["ok3", "error2"]);
     let refused = sink.totals().recipients_refused as usize;
@@ -104,7 +106,8 @@ fn the_host_changes_in_the_middle() {
     for n in 0..40 {
         let host = n / 3 % 2;
         let user = format!("u{n}@b.test");
-        scheduler.know(&office.post_simple(&format!("{}-1", 100 + n), vec![to(["[127.0.0.1]", "127.0.0.2"][host], &user)]));
+        scheduler
+            .know(&office.post_simple(&format!("{}-1", 100 + n), vec![to(["[127.0.0.1]", "127.0.0.2"][host], &user)]));
         expected[host].push(user);
     }
     scheduler.run_until_told(40, &["ok3"]);
@@ -121,14 +124,16 @@ fn the_host_changes_in_the_middle() {
 #[test]
 fn jobs_that_are_fed_again_are_the_same_jobs() {
     let (office, sink) = (Office::new(), sink(300));
-    let mut scheduler = Scheduler::start(&office, &force(&sink).each_ref().map(String::as_str), 10);
-    let all: Vec<_> = (0..20).map(|n| office.post_simple(&format!("{}-1", 100 + n), vec![to("b.test", "u@b.test")])).collect();
+    let mut scheduler = Scheduler::start(&office, &force(&sink), 10);
+    let all: Vec<_> =
+        (0..20).map(|n| office.post_simple(&format!("{}-1", 100 + n), vec![to("b.test", "u@b.test")])).collect();
     all.iter().for_each(|posted| scheduler.know(posted));
     for _ in 0..5 {
         all.iter().for_each(|posted| scheduler.feed_again(posted));
     }
     scheduler.run_until_told(20, &["ok3"]);
-    scheduler.run_until("all that was fed", |scheduler| scheduler.lines >= 120 && scheduler.hungry == scheduler.lines + 1);
+    scheduler
+        .run_until("all that was fed", |scheduler| scheduler.lines >= 120 && scheduler.hungry == scheduler.lines + 1);
     assert_eq!(sink.totals().messages, 20);
     assert!(scheduler.end().success());
     assert_eq!(sink.totals().messages, 20);
@@ -143,8 +148,9 @@ fn a_success_is_told_by_us_where_the_server_cannot() {
         let options = pipelane::sink::SinkOptions { extensions, ..Default::default() };
         let sink = pipelane::sink::Sink::start(options).expect("a sink");
         let path = if word == "ok2" { "4711-1" } else { "4712-1" };
-        let posted = office.post_simple(path, vec![to("b.test", "bob@b.test").with("N NOTIFY=SUCCESS"), to("b.test", "x@b.test")]);
-        let mut scheduler = Scheduler::start(&office, &force(&sink).each_ref().map(String::as_str), 0);
+        let posted = office
+            .post_simple(path, vec![to("b.test", "bob@b.test").with("N NOTIFY=SUCCESS"), to("b.test", "x@b.test")]);
+        let mut scheduler = Scheduler::start(&office, &force(&sink), 0);
         scheduler.know(&posted);
         scheduler.run_until_told(2, &["ok2", "ok3"]);
         assert_eq!(scheduler.last(&posted, "bob@b.test").status, word);
@@ -192,9 +198,10 @@ fn what_the_engine_has_no_room_for_waits() {
     let (office, sink) = (Office::new(), sink(30));
     let config = office.path().join("pipelane.toml");
     std::fs::write(&config, "[defaults]\nmax_messages = 3\nwindow_messages = 1\n").expect("written");
-    let options = [&force(&sink).each_ref().map(String::as_str)[..], &["--config", config.to_str().expect("UTF-8")]].concat();
+    let options = with(&sink, &["--config", config.to_str().expect("UTF-8")]);
     let mut scheduler = Scheduler::start(&office, &options, 1000);
-    let groups: Vec<Group> = (0..10).map(|n| group(vec![to("b.test", &format!("g{n}@b.test"))], &format!("Subject: {n}\n"))).collect();
+    let groups: Vec<Group> =
+        (0..10).map(|n| group(vec![to("b.test", &format!("g{n}@b.test"))], &format!("Subject: {n}\n"))).collect();
     scheduler.know(&office.post("99-1", &[], &groups, "many groups\n"));
     for n in 0..50 {
         scheduler.know(&office.post_simple(&format!("{}-1", 100 + n), vec![to("b.test", &format!("u{n}@b.test"))]));
@@ -212,13 +219,16 @@ fn a_large_message_goes_from_the_spool_file() {
     let (office, sink) = (Office::new(), sink(0));
     let body = ".0123456789 0123456789\n".repeat(200_000);
     let posted = office.post("4711-88", &[], &[group(vec![to("b.test", "bob@b.test")], "Subject: large\n")], &body);
-    let mut scheduler = Scheduler::start(&office, &force(&sink).each_ref().map(String::as_str), 0);
+    let mut scheduler = Scheduler::start(&office, &force(&sink), 0);
     scheduler.know(&posted);
     scheduler.run_until_told(1, &["ok3"]);
     let expected = format!("Subject: large\r\n\r\n{}", body.replace('\n', "\r\n"));
     assert!(text(&sink.messages()[0]) == expected, "the content differs");
     let open = Command::new("ls").arg("-l").arg(format!("/proc/{}/fd", scheduler.pid())).output().expect("ls runs");
     let open = String::from_utf8_lossy(&open.stdout).into_owned();
-    assert!(!open.contains("4711-88") && !open.contains("(deleted)"), "nothing stays open and nothing was copied: {open}");
+    assert!(
+        !open.contains("4711-88") && !open.contains("(deleted)"),
+        "nothing stays open and nothing was copied: {open}"
+    );
     assert!(scheduler.end().success());
 }

@@ -59,7 +59,8 @@ impl Delivery for Model {
             let (verdict, status, code, text) = outcome(recipient.address.as_str());
             Outcome { verdict, status, code: Some(code), text: text.into() }
         });
-        let report = Report { outcomes: outcomes.collect(), server: Some(SERVER.into()), ..Report::uniform(0, refused()) };
+        let report =
+            Report { outcomes: outcomes.collect(), server: Some(SERVER.into()), ..Report::uniform(0, refused()) };
         ticket.settle(report);
     }
 
@@ -162,7 +163,8 @@ fn one_job_with_a_mixed_result() {
     assert_eq!(seen, [(locked, content.to_owned(), vec!["bob@b.test".to_owned(), "eve@b.test".to_owned()])]);
     let control = String::from_utf8(office.control("4711-88")).expect("UTF-8");
     let marked = format!("{}+      {}-      {}", &EXAMPLE[..88], &EXAMPLE[95..176], &EXAMPLE[183..]);
-    let diagnosis = control.strip_prefix(&marked).expect("the marks are at 88 and at 176, and nothing else was changed");
+    let diagnosis =
+        control.strip_prefix(&marked).expect("the marks are at 88 and at 176, and nothing else was changed");
     let (place, rest) = diagnosis.split_once("::").expect("a d line");
     let (time, rest) = rest.split_once('\t').expect("a d line");
     assert_eq!(place, "d 175:218:-1");
@@ -244,7 +246,9 @@ fn a_file_without_work_is_to_be_read_again() {
 #[test]
 fn a_host_is_compared_without_regard_to_case_and_a_locked_recipient_is_left_alone() {
     let mut line = Line::start(false);
-    let locked = EXAMPLE.replacen("r           smtp b.test bob", "r~     1    smtp B.Test bob", 1).replace("smtp b.test", "smtp B.Test");
+    let locked = EXAMPLE
+        .replacen("r           smtp b.test bob", "r~     1    smtp B.Test bob", 1)
+        .replace("smtp b.test", "smtp B.Test");
     line.office.write("transport", "4711-88", &locked);
     line.hears("#hungry\n");
     line.say("4711-88\tb.test\n");

@@ -2,7 +2,7 @@
 
 use crate::office::{Office, Posted, to};
 use crate::scheduler::Scheduler;
-use crate::{addresses, force, no_mistakes, sink};
+use crate::{addresses, force, no_mistakes, sink, with};
 use pipelane::sink::Sink;
 use std::collections::HashMap;
 use std::process::ExitStatus;
@@ -13,7 +13,11 @@ const SIGTERM: i32 = 15;
 /// Forty messages: each for one who is there, one who is not, and one who has no room at first sight of the mark.
 fn fill(office: &Office) -> Vec<Posted> {
     let recipients = |n: usize| {
-        vec![to("b.test", &format!("u{n}@b.test")), to("b.test", &format!("reject-550+{n}@b.test")), to("b.test", &format!("v{n}@b.test"))]
+        vec![
+            to("b.test", &format!("u{n}@b.test")),
+            to("b.test", &format!("reject-550+{n}@b.test")),
+            to("b.test", &format!("v{n}@b.test")),
+        ]
     };
     (0..40).map(|n| office.post_simple(&format!("{}-1", 100 + n), recipients(n))).collect()
 }
@@ -47,8 +51,9 @@ fn check_marks(office: &Office, all: &[Posted], arrivals: &HashMap<String, usize
 
 /// A new agent for what is left; then all is done.
 fn finish(office: &Office, all: &[Posted], sink: &Sink, open: usize) {
-    let mut scheduler = Scheduler::start(office, &force(sink).each_ref().map(String::as_str), 5);
-    let waits = |posted: &&Posted| posted.recipients.keys().any(|offset| office.mark(&posted.path, *offset).starts_with(' '));
+    let mut scheduler = Scheduler::start(office, &force(sink), 5);
+    let waits =
+        |posted: &&Posted| posted.recipients.keys().any(|offset| office.mark(&posted.path, *offset).starts_with(' '));
     all.iter().filter(waits).for_each(|posted| scheduler.know(posted));
     scheduler.run_until_told(open, &["ok3", "error2"]);
     assert!(scheduler.end().success());
@@ -63,7 +68,7 @@ fn killed_with_jobs_at_every_stage() {
         let (office, sink) = (Office::new(), sink(15));
         let config = office.path().join("pipelane.toml");
         std::fs::write(&config, "[defaults]\nmax_messages = 12\nwindow_messages = 4\n").expect("written");
-        let options = [&force(&sink).each_ref().map(String::as_str)[..], &["--config", config.to_str().expect("UTF-8")]].concat();
+        let options = with(&sink, &["--config", config.to_str().expect("UTF-8")]);
         let all = fill(&office);
         let mut scheduler = Scheduler::start(&office, &options, 1000);
         all.iter().for_each(|posted| scheduler.know(posted));
@@ -91,13 +96,14 @@ fn killed_with_jobs_at_every_stage() {
 fn ended(end: impl FnOnce(&mut Scheduler<'_>) -> ExitStatus, all_done: bool) {
     let (office, sink) = (Office::new(), sink(200));
     let all = fill(&office);
-    let mut scheduler = Scheduler::start(&office, &force(&sink).each_ref().map(String::as_str), 1000);
+    let mut scheduler = Scheduler::start(&office, &force(&sink), 1000);
     all.iter().for_each(|posted| scheduler.know(posted));
     scheduler.run_until("all lines", |scheduler| scheduler.lines >= 41);
     let status = end(&mut scheduler);
     assert!(status.success(), "{status}");
     let (_, open) = check_marks(&office, &all, &arrivals(&sink));
-    let locked = all.iter().flat_map(|posted| posted.recipients.keys().map(|offset| office.mark(&posted.path, *offset)));
+    let locked =
+        all.iter().flat_map(|posted| posted.recipients.keys().map(|offset| office.mark(&posted.path, *offset)));
     assert_eq!(locked.filter(|mark| mark.starts_with('~')).count(), 0, "a lock was left");
     assert!(!all_done || open == 0, "{open} were not done");
     finish(&office, &all, &sink, open);
@@ -107,12 +113,12 @@ fn ended(end: impl FnOnce(&mut Scheduler<'_>) -> ExitStatus, all_done: bool) {
 
 #[test]
 fn an_empty_line_lets_all_that_is_in_hand_be_finished() {
-    ended(Scheduler::end, true);
+    ended(|scheduler| scheduler.end(), true);
 }
 
 #[test]
 fn so_does_a_scheduler_that_dies() {
-    ended(Scheduler::close, true);
+    ended(|scheduler| scheduler.close(), true);
 }
 
 /// The reports of a scheduler that is gone go nowhere; the marks are made all the same.
@@ -120,7 +126,7 @@ fn so_does_a_scheduler_that_dies() {
 fn a_scheduler_that_does_not_read_any_more_changes_nothing() {
     let (office, sink) = (Office::new(), sink(100));
     let all = fill(&office);
-    let mut scheduler = Scheduler::start(&office, &force(&sink).each_ref().map(String::as_str), 1000);
+    let mut scheduler = Scheduler::start(&office, &force(&sink), 1000);
     all.iter().for_each(|posted| scheduler.know(posted));
     scheduler.run_until("all lines", |scheduler| scheduler.lines >= 41);
     assert!(scheduler.vanish().success());

@@ -29,8 +29,14 @@ fn sink_at(listen: &str, latency_ms: u64) -> Sink {
 }
 
 /// The options that send everything there.
-fn force(sink: &Sink) -> [String; 2] {
-    ["-F".to_owned(), format!("[{}]:{}", sink.address().ip(), sink.address().port())]
+fn force(sink: &Sink) -> Vec<String> {
+    with(sink, &[])
+}
+
+/// The same and others.
+fn with(sink: &Sink, others: &[&str]) -> Vec<String> {
+    let force = ["-F".to_owned(), format!("[{}]:{}", sink.address().ip(), sink.address().port())];
+    force.into_iter().chain(others.iter().map(|other| (*other).to_owned())).collect()
 }
 
 fn text(received: &Received) -> String {

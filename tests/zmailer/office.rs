@@ -107,7 +107,8 @@ impl Office {
     /// Writes a message as the router does: the spool file first, the control file at once whole.
     pub fn post(&self, path: &str, preamble: &[&str], groups: &[Group], body: &str) -> Posted {
         let name = path.rsplit('/').next().expect("a name");
-        let envelope = "rcvdfrom a.test\nfrom <ann@a.test>\ntodsn NOTIFY=FAILURE\nto <x@y>\nenv-end\nFrom: original\n\n";
+        let envelope =
+            "rcvdfrom a.test\nfrom <ann@a.test>\ntodsn NOTIFY=FAILURE\nto <x@y>\nenv-end\nFrom: original\n\n";
         self.write("queue", path, &format!("{envelope}{body}"));
         let mut text = format!("@ 0x00000007\ni {name}\no {}\nl <{name}@a.test>\ne ann@a.test\n", envelope.len());
         preamble.iter().for_each(|line| text += &format!("{line}\n"));

@@ -2,7 +2,7 @@
 
 use crate::office::{Office, group, to};
 use crate::scheduler::{Scheduler, command};
-use crate::{force, no_mistakes, sink};
+use crate::{force, no_mistakes, sink, with};
 use std::io::Read;
 use std::net::TcpListener;
 use std::process::ExitStatus;
@@ -36,7 +36,10 @@ fn an_option_that_means_nothing_here_is_refused_with_comments_only() {
     ] {
         let (status, text) = said(words);
         assert_eq!(status.code(), Some(78), "{words:?}: {text}");
-        assert!(text.lines().all(|line| line.starts_with("# pipelane ta: ")) && text.ends_with('\n'), "{words:?}: {text}");
+        assert!(
+            text.lines().all(|line| line.starts_with("# pipelane ta: ")) && text.ends_with('\n'),
+            "{words:?}: {text}"
+        );
         assert!(text.contains(names), "{words:?}: {text}");
     }
 }
@@ -51,7 +54,7 @@ fn an_agent_that_is_told_nothing_says_one_word() {
 #[test]
 fn without_pipelining_and_with_a_name_of_its_own() {
     let (office, sink) = (Office::new(), sink(0));
-    let options = [&force(&sink).each_ref().map(String::as_str)[..], &["-P", "-h", "me.test", "-L", "127.0.0.1", "-T", "cmd=1m"]].concat();
+    let options = with(&sink, &["-P", "-h", "me.test", "-L", "127.0.0.1", "-T", "cmd=1m"]);
     let mut scheduler = Scheduler::start(&office, &options, 0);
     scheduler.know(&office.post_simple("1-1", vec![to("b.test", "u@b.test")]));
     scheduler.run_until_told(1, &["ok3"]);
@@ -65,7 +68,7 @@ fn without_pipelining_and_with_a_name_of_its_own() {
 #[test]
 fn the_host_may_be_an_argument() {
     let (office, sink) = (Office::new(), sink(0));
-    let options = [&force(&sink).each_ref().map(String::as_str)[..], &["B.test"]].concat();
+    let options = with(&sink, &["B.test"]);
     let mut scheduler = Scheduler::start(&office, &options, 0);
     let posted = office.post_simple("1-1", vec![to("b.test", "u@b.test"), to("c.test", "u@c.test")]);
     scheduler.know(&posted);
@@ -85,7 +88,11 @@ fn a_host_that_cannot_be_reached_is_said_to_be_dead_once() {
     // A port that nobody listens on: it was had, and is given back.
     let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound").port();
     let mut scheduler = Scheduler::start(&office, &["-p", &port.to_string()], 100);
-    let all: Vec<_> = (0..30).map(|n| office.post_simple(&format!("{}-1", 100 + n), vec![to("[127.0.0.1]", "u@b"), to("[127.0.0.1]", "v@b")])).collect();
+    let all: Vec<_> = (0..30)
+        .map(|n| {
+            office.post_simple(&format!("{}-1", 100 + n), vec![to("[127.0.0.1]", "u@b"), to("[127.0.0.1]", "v@b")])
+        })
+        .collect();
     all.iter().for_each(|posted| scheduler.know(posted));
     let words = ["deferall", "retryat"];
     scheduler.run_until_told(60, &words);
@@ -110,7 +117,7 @@ fn a_host_that_is_no_host_and_an_address_that_is_none() {
     assert!(scheduler.last(&posted, "u@b.test").message.contains("no next hop"));
     scheduler.end();
     let sink = sink(0);
-    let mut scheduler = Scheduler::start(&office, &force(&sink).each_ref().map(String::as_str), 0);
+    let mut scheduler = Scheduler::start(&office, &force(&sink), 0);
     let posted = office.post_simple("2-1", vec![to("b.test", "<u@b.test>"), to("b.test", "v@b.test")]);
     scheduler.know(&posted);
     scheduler.run_until_told(2, &["ok3", "error2"]);
@@ -143,7 +150,7 @@ fn the_protocol_log_and_the_trace_for_the_user() {
     let (office, sink) = (Office::new(), sink(0));
     std::fs::write(office.path().join("public/v1"), "begun\n").expect("written");
     let log = office.path().join("log");
-    let options = [&force(&sink).each_ref().map(String::as_str)[..], &["-l", log.to_str().expect("UTF-8")]].concat();
+    let options = with(&sink, &["-l", log.to_str().expect("UTF-8")]);
     let mut scheduler = Scheduler::start(&office, &options, 0);
     let to = vec![to("b.test", "u@b.test"), to("b.test", "reject-550@b.test")];
     let posted = office.post("1-1", &["v ../public/v1"], &[group(to, "Subject: x\n")], "x\n");
@@ -167,11 +174,14 @@ fn the_trace_makes_no_file_and_follows_no_link() {
     let aim = office.path().join("aim");
     std::fs::write(&aim, "").expect("written");
     std::os::unix::fs::symlink(&aim, office.path().join("public/link")).expect("linked");
-    let mut scheduler = Scheduler::start(&office, &force(&sink).each_ref().map(String::as_str), 0);
-    for (path, trace) in [("1-1", "v ../public/link"), ("2-1", "v ../public/new")] {
+    std::fs::hard_link(&aim, office.path().join("public/hard")).expect("linked");
+    let mut scheduler = Scheduler::start(&office, &force(&sink), 0);
+    for (path, trace) in
+        [("1-1", "v ../public/link"), ("2-1", "v ../public/new"), ("3-1", "v ../aim"), ("4-1", "v ../public/hard")]
+    {
         scheduler.know(&office.post(path, &[trace], &[group(vec![to("b.test", "u@b.test")], "Subject: x\n")], "x\n"));
     }
-    scheduler.run_until_told(2, &["ok3"]);
+    scheduler.run_until_told(4, &["ok3"]);
     assert!(scheduler.end().success());
     assert_eq!(std::fs::read_to_string(aim).expect("readable"), "");
     assert!(!office.path().join("public/new").exists());

@@ -71,8 +71,10 @@ pub fn command(office: &Office, words: &[&str]) -> (Command, UnixStream) {
 
 impl<'o> Scheduler<'o> {
     /// Starts an agent with these options behind `pipelane ta -c smtp`.
-    pub fn start(office: &'o Office, options: &[&str], overfeed: usize) -> Scheduler<'o> {
-        let words = [&[env!("CARGO_BIN_EXE_pipelane"), "ta", "-c", "smtp"][..], options].concat();
+    pub fn start(office: &'o Office, options: &[impl AsRef<str>], overfeed: usize) -> Scheduler<'o> {
+        let options = options.iter().map(AsRef::as_ref);
+        let words: Vec<&str> =
+            [env!("CARGO_BIN_EXE_pipelane"), "ta", "-c", "smtp"].into_iter().chain(options).collect();
         Scheduler::start_words(office, &words, overfeed)
     }
 

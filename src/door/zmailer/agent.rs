@@ -71,7 +71,8 @@ impl<D: Delivery> Agent<D> {
             reader.listen(input);
             reader.jobs.close(Closing::Finish);
         });
-        let workers: Vec<_> = (0..WORKERS).map(|_| Arc::clone(self)).map(|agent| thread::spawn(move || agent.work())).collect();
+        let workers: Vec<_> =
+            (0..WORKERS).map(|_| Arc::clone(self)).map(|agent| thread::spawn(move || agent.work())).collect();
         for worker in workers {
             // Panics of tasks end in the worker; there is nothing else in it.
             let _ = worker.join();
@@ -93,7 +94,7 @@ impl<D: Delivery> Agent<D> {
                 Order::End => return,
                 Order::Idle => {}
                 Order::Job { path, host } => match host.as_ref().or(self.options.host.as_ref()) {
-                    Some(host) => self.take(Key { path, host: host.to_lowercase().into() }),
+                    Some(host) => self.take(Key { path, host: host.to_ascii_lowercase().into() }),
                     None => self.output.comment("a job without a host: give the host as an argument"),
                 },
                 Order::Unknown => self.output.comment(&format!("not understood: {}", String::from_utf8_lossy(&line))),

@@ -14,7 +14,8 @@ use crate::door::lmtp::intake;
 use crate::door::{Delivery, Reply};
 use crate::lane::Ticket;
 use crate::mail::{
-    Address, Content, ContentError, ContentRules, EnhancedStatus, Envelope, Message, NextHop, Outcome, Recipient, Report, Verdict,
+    Address, Content, ContentError, ContentRules, EnhancedStatus, Envelope, Message, NextHop, Outcome, Recipient,
+    Report, Verdict,
 };
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};

@@ -234,6 +234,10 @@ mod tests {
         Key { path: JobPath::parse(path).expect("a path"), host: host.into() }
     }
 
+    fn take(jobs: &Jobs<u8>, paths: &[&str]) {
+        paths.iter().for_each(|path| jobs.take(key(path, "a")));
+    }
+
     fn begin(jobs: &Jobs<u8>) -> (String, u64) {
         match jobs.next() {
             Some(Task::Begin(key, freed)) => (format!("{} {}", key.path.as_str(), key.host), freed),
@@ -258,7 +262,7 @@ mod tests {
     #[test]
     fn a_host_without_room_waits_for_an_end_and_keeps_its_order() {
         let jobs = Jobs::new(100, 100);
-        ["1", "2", "3"].map(|path| jobs.take(key(path, "a")));
+        take(&jobs, &["1", "2", "3"]);
         jobs.take(key("4", "b"));
         assert_eq!(begin(&jobs), ("1 a".into(), 0));
         assert_eq!(begin(&jobs), ("4 b".into(), 0));
@@ -271,7 +275,8 @@ mod tests {
         jobs.done(&key("1", "a"));
         jobs.lacks_room(key("2", "a"), 1);
         assert_eq!(begin(&jobs), ("2 a".into(), 2), "something ended while it looked for room");
-        ["1", "2"].map(|path| jobs.done(&key(path, "a")));
+        jobs.done(&key("1", "a"));
+        jobs.done(&key("2", "a"));
         assert_eq!(begin(&jobs).0, "3 a");
         jobs.done(&key("3", "a"));
         jobs.done(&key("4", "b"));
@@ -281,7 +286,7 @@ mod tests {
     #[test]
     fn open_files_are_bounded() {
         let jobs = Jobs::<u8>::new(100, 1);
-        ["1", "2"].map(|path| jobs.take(key(path, "a")));
+        take(&jobs, &["1", "2"]);
         assert_eq!(begin(&jobs).0, "1 a");
         std::thread::scope(|scope| {
             let second = scope.spawn(|| begin(&jobs).0);
@@ -308,7 +313,7 @@ mod tests {
     #[test]
     fn what_was_not_begun_can_be_given_up() {
         let jobs = Jobs::<u8>::new(100, 100);
-        ["1", "2", "3"].map(|path| jobs.take(key(path, "a")));
+        take(&jobs, &["1", "2", "3"]);
         assert_eq!(begin(&jobs).0, "1 a");
         assert_eq!(begin(&jobs).0, "2 a");
         jobs.close(Closing::GiveUp);
@@ -320,7 +325,7 @@ mod tests {
     #[test]
     fn a_job_with_more_to_do_begins_again() {
         let jobs = Jobs::<u8>::new(100, 100);
-        ["1", "2"].map(|path| jobs.take(key(path, "a")));
+        take(&jobs, &["1", "2"]);
         assert_eq!(begin(&jobs).0, "1 a");
         jobs.again(&key("1", "a"));
         assert!(jobs.has(&key("1", "a")));

@@ -75,7 +75,8 @@ impl<D: Delivery> Parcel<D> {
 impl<D: Delivery> Drop for Parcel<D> {
     fn drop(&mut self) {
         if !self.listed.is_empty() {
-            let given_up = Outcome::deferred(EnhancedStatus::new(4, 3, 0), "given up inside pipelane before it was sent");
+            let given_up =
+                Outcome::deferred(EnhancedStatus::new(4, 3, 0), "given up inside pipelane before it was sent");
             self.end(&Report::uniform(self.listed.len(), given_up));
         }
     }
@@ -91,7 +92,8 @@ impl<D: Delivery> Active<D> {
         let Err(error) = self.marks.append(lines.as_bytes()) else { return };
         let path = self.key.path.as_str();
         self.agent.output.comment(&format!("{path}: the diagnostics cannot be written: {error}"));
-        let storage = Outcome::deferred(EnhancedStatus::new(4, 3, 1), format!("the failure cannot be recorded: {error}"));
+        let storage =
+            Outcome::deferred(EnhancedStatus::new(4, 3, 1), format!("the failure cannot be recorded: {error}"));
         let storage = Report::uniform(1, storage);
         let failed = verdicts.iter_mut().zip(listed).filter(|(verdict, _)| verdict.mark == b'-');
         for (verdict, listed) in failed {

@@ -36,7 +36,9 @@ impl Asked {
         for word in line.split_ascii_whitespace() {
             match word.split_once('=') {
                 Some((name, value)) if name.eq_ignore_ascii_case("NOTIFY") => asked.notify(value),
-                Some((name, value)) if name.eq_ignore_ascii_case("ORCPT") => asked.original = Parameter::original(value),
+                Some((name, value)) if name.eq_ignore_ascii_case("ORCPT") => {
+                    asked.original = Parameter::original(value)
+                }
                 _ => {}
             }
         }
@@ -109,7 +111,11 @@ mod tests {
         ] {
             let asked = Asked::parse(line);
             let text = |parameter: &Option<Parameter>| parameter.as_ref().map(|value| value.as_str().to_owned());
-            assert_eq!((text(&asked.notify).as_deref(), text(&asked.original).as_deref()), (notify, original), "{line}");
+            assert_eq!(
+                (text(&asked.notify).as_deref(), text(&asked.original).as_deref()),
+                (notify, original),
+                "{line}"
+            );
             assert_eq!((asked.success, asked.failure), (success, failure), "{line}");
         }
     }

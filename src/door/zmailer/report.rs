@@ -67,7 +67,14 @@ impl About<'_> {
         Verdicts { mark, diagnosis, line: self.line(listed, "", status, &message) }
     }
 
-    fn deferred(&self, listed: &Listed, outcome: &Outcome, report: &Report, message: &str, deferral: Deferral) -> Verdicts {
+    fn deferred(
+        &self,
+        listed: &Listed,
+        outcome: &Outcome,
+        report: &Report,
+        message: &str,
+        deferral: Deferral,
+    ) -> Verdicts {
         let status = match deferral {
             Deferral::Own => "deferred",
             Deferral::FirstOfAll => "deferall",
@@ -170,7 +177,9 @@ mod tests {
         let verdict = ABOUT.verdict(&asks, &done, 0, Deferral::Own);
         assert!(verdict.line.starts_with("4711/87\t\tok2 "), "{}", verdict.line);
         let diagnosis = verdict.diagnosis.expect("one");
-        assert!(diagnosis.starts_with("d 87:218:128::1700000000\tbob@b.test\x01relayed\x012.0.0\x01smtp; 250 (ok)\x01"));
+        assert!(
+            diagnosis.starts_with("d 87:218:128::1700000000\tbob@b.test\x01relayed\x012.0.0\x01smtp; 250 (ok)\x01")
+        );
         let passed_on = About { passed_on: true, ..ABOUT }.verdict(&asks, &done, 0, Deferral::Own);
         assert_eq!((passed_on.diagnosis, &passed_on.line[..12]), (None, "4711/87\t\tok3"));
     }
@@ -199,7 +208,8 @@ mod tests {
 
     #[test]
     fn a_recipient_without_a_result_is_deferred() {
-        let verdict = ABOUT.verdict(&listed(87, "bob@b.test"), &report(Verdict::Delivered, "2.0.0", None, ""), 1, Deferral::Own);
+        let verdict =
+            ABOUT.verdict(&listed(87, "bob@b.test"), &report(Verdict::Delivered, "2.0.0", None, ""), 1, Deferral::Own);
         assert!(verdict.mark == b' ' && verdict.line.contains("\tdeferred "), "{}", verdict.line);
     }
 

@@ -88,8 +88,14 @@ fn a_file_that_cannot_be_trusted_is_refused_as_a_whole() {
         ("i 1\no -5\n", "the line \"o\" at offset 4 cannot be read: not a number"),
         ("i 1\no 5\nr smtp b\n", "the line \"r\" at offset 8 cannot be read: channel, host and user are not all there"),
         ("@ 7\ni 1\no 5\nr  \n", "the line \"r\" at offset 12 cannot be read: it is too short for its fields"),
-        ("i 1\no 5\nm\nA: b\n", "the line \"m\" at offset 8 cannot be read: the file ends before the empty line behind it"),
-        ("i 1\no 5\nM\nA: b\n", "the line \"M\" at offset 8 cannot be read: the file ends before the empty line behind it"),
+        (
+            "i 1\no 5\nm\nA: b\n",
+            "the line \"m\" at offset 8 cannot be read: the file ends before the empty line behind it",
+        ),
+        (
+            "i 1\no 5\nM\nA: b\n",
+            "the line \"M\" at offset 8 cannot be read: the file ends before the empty line behind it",
+        ),
     ] {
         assert_eq!(parse(text.as_bytes()).expect_err(text).to_string(), says);
     }
