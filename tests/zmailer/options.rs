@@ -107,6 +107,30 @@ fn a_host_that_cannot_be_reached_is_said_to_be_dead_once() {
     assert!(scheduler.end().success());
 }
 
+/// The scheduler asks again and again; the agent leaves the host alone for some seconds, and then finds it well.
+#[test]
+fn a_host_that_comes_back_is_delivered_to() {
+    let office = Office::new();
+    let address = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound");
+    let mut scheduler = Scheduler::start(&office, &["-p", &address.port().to_string()], 100);
+    let posted = office.post_simple("1-1", vec![to("[127.0.0.1]", "u@b")]);
+    scheduler.know(&posted);
+    scheduler.run_until_told(1, &["deferall"]);
+    let sink = crate::sink_at(&address.to_string(), 0);
+    let begun = std::time::Instant::now();
+    let mut rounds = 1;
+    while scheduler.count(&["ok3"]) == 0 {
+        assert!(begun.elapsed() < crate::scheduler::LONG, "it is never tried again");
+        rounds += 1;
+        scheduler.feed_again(&posted);
+        scheduler.run_until("an answer", |scheduler| scheduler.told.values().any(|told| told.len() == rounds));
+    }
+    let told = scheduler.told.values().next().expect("one").clone();
+    assert!(told[1..rounds - 1].iter().all(|told| told.status == "retryat"), "{told:?}");
+    assert_eq!(sink.totals().connections, 1, "it was left alone");
+    assert!(scheduler.end().success());
+}
+
 #[test]
 fn a_host_that_is_no_host_and_an_address_that_is_none() {
     let office = Office::new();

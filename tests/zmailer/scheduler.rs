@@ -49,6 +49,8 @@ pub struct Scheduler<'o> {
     pub told: BTreeMap<(String, usize), Vec<Told>>,
     pub resyncs: Vec<String>,
     pub comments: Vec<String>,
+    /// Files whose recipients are all done are removed, as by the real one. Without it they can be looked at.
+    pub removes: bool,
 }
 
 impl Drop for Scheduler<'_> {
@@ -98,6 +100,7 @@ impl<'o> Scheduler<'o> {
             told: BTreeMap::new(),
             resyncs: Vec::new(),
             comments: Vec::new(),
+            removes: false,
         }
     }
 
@@ -264,6 +267,17 @@ impl<'o> Scheduler<'o> {
         let is_done = before.last().is_some_and(|told| is_final(&told.status));
         assert!(!is_done, "a second report for a recipient that is done: {line:?}");
         before.push(told);
+        let posted = posted.clone();
+        if self.removes && self.is_done(&posted) {
+            self.office.remove(&posted.path);
+        }
+    }
+
+    fn is_done(&self, posted: &Posted) -> bool {
+        posted.recipients.keys().all(|offset| {
+            let told = self.told.get(&(posted.id(), *offset));
+            told.and_then(|told| told.last()).is_some_and(|told| is_final(&told.status))
+        })
     }
 
     /// The control file says the same already.

@@ -12,7 +12,7 @@ use super::jobs::{Closing, Jobs, Key, Task};
 use super::line::{Lines, Order};
 use super::marks::Marks;
 use super::outages::Outages;
-use super::output::Output;
+use super::output::{self, Output};
 use super::parcel::Parcel;
 use super::route::Route;
 use crate::door::Delivery;
@@ -111,7 +111,7 @@ impl<D: Delivery> Agent<D> {
         match self.has_work(&key) {
             Ok(true) => self.jobs.take(key),
             Ok(false) => {}
-            Err(why) => drop(self.refuse(&key, &why)),
+            Err(why) => self.output.say(output::resync(key.path.as_str(), &why).as_bytes()),
         }
     }
 
@@ -128,15 +128,6 @@ impl<D: Delivery> Agent<D> {
         }
     }
 
-    /// The scheduler is to look at this file again. Why, if there is something to tell people.
-    pub(super) fn refuse(&self, key: &Key, why: &str) -> Begun {
-        if !why.is_empty() {
-            self.output.comment(&format!("{}: {why}", key.path.as_str()));
-        }
-        self.output.resync(key.path.as_str());
-        Begun::Over
-    }
-
     /// A worker, until all is over.
     fn work(self: &Arc<Agent<D>>) {
         while let Some(task) = self.jobs.next() {
@@ -147,7 +138,11 @@ impl<D: Delivery> Agent<D> {
                         Ok(Begun::OnItsWay) => {}
                         Ok(Begun::LacksRoom) => self.jobs.lacks_room(key, freed),
                         // Locks that a panic leaves go with this process.
-                        Ok(Begun::Over) | Err(_) => self.jobs.done(&key),
+                        Err(_) => self.jobs.done(&key),
+                        Ok(Begun::Over(lines)) => {
+                            self.jobs.done(&key);
+                            self.output.say(lines.as_bytes());
+                        }
                     }
                 }
                 Task::Finish((parcel, report)) => {

@@ -7,6 +7,7 @@ use super::agent::Agent;
 use super::control::{self, ControlFile, Entry, State};
 use super::jobs::Key;
 use super::marks::{self, Marks};
+use super::output;
 use super::parcel::{Active, Parcel};
 use super::recipient::{self, Listed};
 use crate::config::Config;
@@ -26,10 +27,10 @@ use std::time::Duration;
 const MAX_GROUPS: usize = 64;
 
 /// How a beginning ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Begun {
-    /// There was nothing to begin, and the scheduler knows why.
-    Over,
+    /// There was nothing to begin. The scheduler is to be told this, once the job is not in hand any more: it may feed it again at once.
+    Over(String),
     /// The engine has no room. Nothing was touched.
     LacksRoom,
     /// Messages are on their way; the last one ends the job.
@@ -57,16 +58,20 @@ pub(super) fn waiting<'f>(file: &'f ControlFile<'f>, channel: &str, host: &str) 
 /// Begins a job.
 pub(super) fn begin<D: Delivery>(agent: &Arc<Agent<D>>, key: &Key) -> Begun {
     let Ok((mut marks, octets)) = Marks::open(&agent.options.directory.join(key.path.as_str())) else {
-        agent.output.resync(key.path.as_str());
-        return Begun::Over;
+        return refused(key, "");
     };
     match control::parse(&octets) {
         Ok(file) => {
             marks.set_width(file.lock_width);
             Beginning { agent, key, octets: &octets, file: &file }.begin(marks)
         }
-        Err(error) => agent.refuse(key, &error.to_string()),
+        Err(error) => refused(key, &error.to_string()),
     }
+}
+
+/// The scheduler is to look at this file again. Why, if there is something to tell people.
+fn refused(key: &Key, why: &str) -> Begun {
+    Begun::Over(output::resync(key.path.as_str(), why))
 }
 
 /// A job whose control file was read.
@@ -81,10 +86,7 @@ impl<'f, D: Delivery> Beginning<'f, D> {
     fn begin(&self, marks: Marks) -> Begun {
         let entries = waiting(self.file, &self.agent.options.channel, &self.key.host);
         if entries.is_empty() {
-            if !self.file.is_turn {
-                self.agent.output.resync(self.key.path.as_str());
-            }
-            return Begun::Over;
+            return if self.file.is_turn { Begun::Over(String::new()) } else { refused(self.key, "") };
         }
         let next_hop = match self.agent.options.route.next_hop(&self.key.host) {
             Ok(next_hop) => next_hop,
@@ -95,7 +97,7 @@ impl<'f, D: Delivery> Beginning<'f, D> {
         }
         match self.spool() {
             Ok(spool) => self.dispatch(marks, next_hop, entries, &Arc::new(spool)),
-            Err(why) => self.agent.refuse(self.key, &why),
+            Err(why) => refused(self.key, &why),
         }
     }
 
@@ -103,8 +105,8 @@ impl<'f, D: Delivery> Beginning<'f, D> {
     fn defer(&self, next_hop: Option<&NextHop>, entries: &[&Entry<'_>], outcome: Outcome) -> Begun {
         let listed: Vec<Listed> = entries.iter().map(|entry| Listed::of(entry, None).0).collect();
         let report = Report::uniform(listed.len(), outcome);
-        self.agent.tell(&self.agent.verdicts(self.key, next_hop, &listed, &report));
-        Begun::Over
+        let verdicts = self.agent.verdicts(self.key, next_hop, &listed, &report);
+        Begun::Over(verdicts.into_iter().map(|verdict| verdict.line).collect())
     }
 
     fn spool(&self) -> Result<File, String> {
@@ -149,7 +151,7 @@ impl<'f, D: Delivery> Beginning<'f, D> {
                     listed.push(one);
                     recipients.push(recipient);
                 }
-                (one, Err(why)) => Parcel::new(job, vec![one]).settle(&Report::uniform(1, refused(5, 1, 3, &why))),
+                (one, Err(why)) => Parcel::new(job, vec![one]).settle(&Report::uniform(1, unfit(5, 1, 3, &why))),
             }
         }
         if listed.is_empty() {
@@ -186,7 +188,7 @@ impl<'f, D: Delivery> Beginning<'f, D> {
     ) -> Result<Message, Outcome> {
         let broken = |what: &str| Outcome::deferred(EnhancedStatus::new(4, 3, 0), format!("the control file {what}"));
         let sender = group.sender.ok_or_else(|| broken("names no sender"))?;
-        let sender = self.sender(sender).map_err(|why| refused(5, 1, 7, &why))?;
+        let sender = self.sender(sender).map_err(|why| unfit(5, 1, 7, &why))?;
         let head = self.headers(group).ok_or_else(|| broken("ends before the headers"))?;
         let content = content(head).map_err(|error| of_reply(&intake::refusal(&error)))?;
         let first = group.entries.first().ok_or_else(|| broken("has no recipient"))?;
@@ -240,7 +242,7 @@ fn groups<'f>(entries: Vec<&'f Entry<'f>>, most: usize) -> (Vec<Group<'f>>, bool
 }
 
 /// What could not be sent to any server as it is.
-fn refused(class: u8, subject: u16, detail: u16, why: &str) -> Outcome {
+fn unfit(class: u8, subject: u16, detail: u16, why: &str) -> Outcome {
     let status = EnhancedStatus::new(class, subject, detail);
     Outcome { verdict: Verdict::Failed, status, code: None, text: why.to_owned() }
 }

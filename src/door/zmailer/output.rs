@@ -48,18 +48,16 @@ impl Output {
         self.say(b"#hungry\n");
     }
 
-    /// The control file is not as the scheduler thinks.
-    pub fn resync(&self, path: &str) {
-        self.say(format!("#resync {path}\n").as_bytes());
-    }
-
     /// Something for the scheduler's log.
     pub fn comment(&self, text: &str) {
-        self.say(format!("# {}\n", cut(&clean(text), MAX_COMMENT)).as_bytes());
+        self.say(comment(text).as_bytes());
     }
 
     /// Whole lines.
     pub fn say(&self, lines: &[u8]) {
+        if lines.is_empty() {
+            return;
+        }
         debug_assert_eq!(lines.last(), Some(&b'\n'));
         let mut way = self.0.lock();
         if let Some(log) = &mut way.log {
@@ -69,6 +67,17 @@ impl Output {
             way.has_gone = way.sink.write_all(lines).is_err();
         }
     }
+}
+
+/// A comment, as a whole line.
+fn comment(text: &str) -> String {
+    format!("# {}\n", cut(&clean(text), MAX_COMMENT))
+}
+
+/// The control file is not as the scheduler thinks; a reason that people should know goes before it.
+pub(super) fn resync(path: &str, why: &str) -> String {
+    let why = if why.is_empty() { String::new() } else { comment(&format!("{path}: {why}")) };
+    format!("{why}#resync {path}\n")
 }
 
 impl std::fmt::Debug for Output {
@@ -133,13 +142,17 @@ mod tests {
         let kept = Kept::default();
         let output = Output::new(Box::new(kept.clone()));
         output.hungry();
-        output.resync("A/1-1");
+        output.say(resync("A/1-1", "").as_bytes());
+        output.say(resync("A/1-1", "broken").as_bytes());
         output.comment("two\nlines\t\x01");
         let mut comments = Comments::new(output);
         comments.write_all(b"a log ").expect("kept");
         comments.write_all(b"line\nhalf").expect("kept");
         let said: Vec<String> = kept.0.lock().iter().map(|write| String::from_utf8_lossy(write).into_owned()).collect();
-        assert_eq!(said, ["#hungry\n", "#resync A/1-1\n", "# two lines\n", "# a log line\n"]);
+        assert_eq!(
+            said,
+            ["#hungry\n", "#resync A/1-1\n", "# A/1-1: broken\n#resync A/1-1\n", "# two lines\n", "# a log line\n"]
+        );
     }
 
     #[test]

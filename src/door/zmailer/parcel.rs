@@ -30,7 +30,8 @@ pub(super) struct Active<D: Delivery> {
 /// Recipients of one message, all locked by this process.
 #[derive(Debug)]
 pub(super) struct Parcel<D: Delivery> {
-    job: Arc<Active<D>>,
+    /// `None` once it is settled.
+    job: Option<Arc<Active<D>>>,
     listed: Vec<Listed>,
 }
 
@@ -46,7 +47,7 @@ impl<D: Delivery> Drop for Active<D> {
 impl<D: Delivery> Parcel<D> {
     /// The recipients are locked already.
     pub fn new(job: &Arc<Active<D>>, listed: Vec<Listed>) -> Parcel<D> {
-        Parcel { job: Arc::clone(job), listed }
+        Parcel { job: Some(Arc::clone(job)), listed }
     }
 
     /// How many recipients it has.
@@ -60,21 +61,24 @@ impl<D: Delivery> Parcel<D> {
     }
 
     fn end(&mut self, report: &Report) {
-        let listed = std::mem::take(&mut self.listed);
-        let job = &*self.job;
-        let mut verdicts = job.agent.verdicts(&job.key, Some(&job.next_hop), &listed, report);
-        job.diagnose(&listed, &mut verdicts);
-        job.mark(&listed, &verdicts);
+        let Some(job) = self.job.take() else { return };
+        let listed = &self.listed;
+        let mut verdicts = job.agent.verdicts(&job.key, Some(&job.next_hop), listed, report);
+        job.diagnose(listed, &mut verdicts);
+        job.mark(listed, &verdicts);
         if let Some(path) = &job.verbose {
-            verbose::tell(&job.agent.options.directory, path, &listed, report);
+            verbose::tell(&job.agent.options.directory, path, listed, report);
         }
-        job.agent.tell(&verdicts);
+        let agent = Arc::clone(&job.agent);
+        // Not in hand any more before it is told: the scheduler may feed it again at once.
+        drop(job);
+        agent.tell(&verdicts);
     }
 }
 
 impl<D: Delivery> Drop for Parcel<D> {
     fn drop(&mut self) {
-        if !self.listed.is_empty() {
+        if self.job.is_some() {
             let given_up =
                 Outcome::deferred(EnhancedStatus::new(4, 3, 0), "given up inside pipelane before it was sent");
             self.end(&Report::uniform(self.listed.len(), given_up));
@@ -144,9 +148,7 @@ impl<D: Delivery> Agent<D> {
     /// Tells the scheduler, in one write.
     pub(super) fn tell(&self, verdicts: &[Verdicts]) {
         let lines: String = verdicts.iter().map(|verdict| verdict.line.as_str()).collect();
-        if !lines.is_empty() {
-            self.output.say(lines.as_bytes());
-        }
+        self.output.say(lines.as_bytes());
     }
 
     fn does_dsn(&self, next_hop: &NextHop) -> bool {
