@@ -1,9 +1,10 @@
 //! `pipelane ta`: a transport agent behind ZMailer's scheduler, in the place of `smtp -c $channel` in scheduler.conf.
 //!
-//! Standard input, output and error are one socket, and what the scheduler reads there is counted: so every word for people is a line that
-//! begins with `#`. Options are those of ZMailer's smtp agent, as far as they mean something here; any other is refused, with such a
-//! line and status 78. What the scheduler has asked for is finished at the end of input or at an empty line. SIGQUIT (its slow shutdown)
-//! gives up what was not begun, SIGTERM and SIGINT drain the engine too, a second one ends at once.
+//! Standard input, output and error are one socket, and what the scheduler reads there is counted: so every word for
+//! people is a line that begins with `#`. Options are those of ZMailer's smtp agent, as far as they mean something
+//! here; any other is refused, with such a line and status 78. What the scheduler has asked for is finished at the end
+//! of input or at an empty line. SIGQUIT (its slow shutdown) gives up what was not begun, SIGTERM and SIGINT drain the
+//! engine too, a second one ends at once.
 
 use super::deliver::duration;
 use super::signals::{Signals, ignore_hang_up};

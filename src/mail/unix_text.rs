@@ -1,12 +1,12 @@
-//! Text of a file as Unix keeps it, lines ended by LF, read in the one form that may go on a wire. Nothing is copied: each line end
-//! becomes CRLF while it is read.
+//! Text of a file as Unix keeps it, lines ended by LF, read in the one form that may go on a wire. Nothing is copied:
+//! each line end becomes CRLF while it is read.
 //!
-//! [`UnixText::survey`] reads the range once. It counts what the text will have on the wire, block by block, so that any place in it is
-//! found later by reading one block. A CR alone counts as a line end, as in [`super::ContentBuilder`]; a last line without its end is
-//! given one; a NUL is refused.
+//! [`UnixText::survey`] reads the range once. It counts what the text will have on the wire, block by block, so that
+//! any place in it is found later by reading one block. A CR alone counts as a line end, as in
+//! [`super::ContentBuilder`]; a last line without its end is given one; a NUL is refused.
 //!
-//! Nobody may change the range while it is read. If somebody does, [`UnixText::read_at`] fails: what it gives is always clean, and
-//! always as many octets as were counted.
+//! Nobody may change the range while it is read. If somebody does, [`UnixText::read_at`] fails: what it gives is always
+//! clean, and always as many octets as were counted.
 
 use super::content::{ContentError, MAX_LINE};
 use memchr::{memchr, memchr2, memchr2_iter};

@@ -1,4 +1,5 @@
-//! The worked examples of the interface's description, octet for octet. The agent is in this process; the engine answers by a script.
+//! The worked examples of the interface's description, octet for octet. The agent is in this process; the engine
+//! answers by a script.
 
 use crate::office::Office;
 use pipelane::config::Config;
@@ -178,8 +179,8 @@ fn one_job_with_a_mixed_result() {
     );
 }
 
-/// 3.2. The first recipient tells of the host, as ZMailer's smtp does; a second `deferall` would count one more attempt for
-/// every message that waits.
+/// 3.2. The first recipient tells of the host, as ZMailer's smtp does; a second `deferall` would count one more attempt
+/// for every message that waits.
 #[test]
 fn a_connection_that_fails_is_not_tried_for_the_rest_of_the_thread() {
     let mut line = Line::start(true);

@@ -1,4 +1,5 @@
-//! The agent is ended in every way, with jobs at every stage. Nothing may be lost, and nothing marked that was not delivered.
+//! The agent is ended in every way, with jobs at every stage. Nothing may be lost, and nothing marked that was not
+//! delivered.
 
 use crate::office::{Office, Posted, to};
 use crate::scheduler::Scheduler;
@@ -60,8 +61,8 @@ fn finish(office: &Office, all: &[Posted], sink: &Sink, open: usize) {
     assert_eq!(check_marks(office, all, &arrivals(sink)).1, 0);
 }
 
-/// Killed as soon as so many recipients were reported: before anything was sent, with messages in flight, marked, told, or
-/// still waiting in hand.
+/// Killed as soon as so many recipients were reported: before anything was sent, with messages in flight, marked, told,
+/// or still waiting in hand.
 #[test]
 fn killed_with_jobs_at_every_stage() {
     for reported in [0, 1, 30, 75, 110] {

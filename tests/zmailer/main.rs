@@ -1,7 +1,8 @@
-//! `pipelane ta` behind a stand-in for ZMailer's scheduler, with control files and servers that are as real as they can be had here.
+//! `pipelane ta` behind a stand-in for ZMailer's scheduler, with control files and servers that are as real as they can
+//! be had here.
 //!
-//! `scheduler` keeps the scheduler's rules, `office` writes control files; both come from the description of the interface and
-//! share nothing with the agent.
+//! `scheduler` keeps the scheduler's rules, `office` writes control files; both come from the description of the
+//! interface and share nothing with the agent.
 
 mod delivery;
 mod examples;

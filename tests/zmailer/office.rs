@@ -1,5 +1,5 @@
-//! A post office as ZMailer's router leaves it: control files in `transport/`, spool files in `queue/`. Written from the
-//! description of the interface, and knowing nothing of the agent's own reader.
+//! A post office as ZMailer's router leaves it: control files in `transport/`, spool files in `queue/`. Written from
+//! the description of the interface, and knowing nothing of the agent's own reader.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,5 +1,6 @@
-//! A stand-in for ZMailer's scheduler that keeps the rules of its interface strictly. It starts the agent as the scheduler does, feeds
-//! jobs by its states, counts `#hungry`, and fails on anything that the real one would log as misformed or drop.
+//! A stand-in for ZMailer's scheduler that keeps the rules of its interface strictly. It starts the agent as the
+//! scheduler does, feeds jobs by its states, counts `#hungry`, and fails on anything that the real one would log as
+//! misformed or drop.
 //!
 //! Stricter than the real one: what a report says must be in the control file already when the report comes.
 
@@ -110,8 +111,13 @@ impl<'o> Scheduler<'o> {
 
     /// A message is known, and its threads have work.
     pub fn know(&mut self, posted: &Posted) {
-        self.messages.insert(posted.id(), posted.clone());
+        self.remember(posted);
         self.feed_again(posted);
+    }
+
+    /// A message is known, and is fed by the test itself.
+    pub fn remember(&mut self, posted: &Posted) {
+        self.messages.insert(posted.id(), posted.clone());
     }
 
     /// Its threads have work once more, as at a retry.
@@ -226,6 +232,7 @@ impl<'o> Scheduler<'o> {
             self.outstanding -= 1;
             self.feed();
         } else if let Some(path) = line.strip_prefix("#resync ") {
+            self.is_not_held(path);
             self.resyncs.push(path.to_owned());
         } else if line.starts_with('#') || line.is_empty() {
             self.comments.push(line);
@@ -270,6 +277,17 @@ impl<'o> Scheduler<'o> {
         let posted = posted.clone();
         if self.removes && self.is_done(&posted) {
             self.office.remove(&posted.path);
+        }
+    }
+
+    /// A file that the agent itself holds would be forgotten for half a minute. With several hosts another one may hold
+    /// it.
+    fn is_not_held(&self, path: &str) {
+        let posted = self.messages.values().find(|posted| posted.path == path && posted.hosts().len() == 1);
+        let is_there = self.office.transport().join(path).exists();
+        for offset in posted.filter(|_| is_there).iter().flat_map(|posted| posted.recipients.keys()) {
+            let held = format!("~{:>6}", self.pid());
+            assert_ne!(self.office.mark(path, *offset), held, "#resync for {path}, which the agent has in hand");
         }
     }
 

@@ -1,10 +1,12 @@
 //! The agent: one thread hears the scheduler, some see to the jobs, the engine's lanes deliver.
 //!
-//! Jobs are taken **eagerly**: a line is answered with its one `#hungry` as soon as it is taken, not when its job is done, so that
-//! all lanes have work; the scheduler then feeds again what takes long, and what is in hand already is known by its path and host. A job
-//! without work for us is answered with `#resync` before its `#hungry`. Marks and `d` lines are the truth; reports may be lost.
+//! Jobs are taken **eagerly**: a line is answered with its one `#hungry` as soon as it is taken, not when its job is
+//! done, so that all lanes have work; the scheduler then feeds again what takes long, and what is in hand already is
+//! known by its path and host. A job without work for us is answered with `#resync` before its `#hungry`. Marks and `d`
+//! lines are the truth; reports may be lost.
 //!
-//! The end of input and the empty line let all that is in hand be finished. [`Agent::stop`] gives up what was not begun.
+//! The end of input and the empty line let all that is in hand be finished. [`Agent::stop`] gives up what was not
+//! begun.
 
 use super::begin::{self, Begun};
 use super::control;
@@ -63,8 +65,8 @@ impl<D: Delivery> Agent<D> {
         Arc::new(Agent { delivery, options, output, jobs, outages: Outages::default(), pid })
     }
 
-    /// Serves the scheduler until it says that this is the end, or goes away, or [`Agent::stop`] is called; all that was begun is
-    /// reported on by then. The thread that reads is left behind if nothing ends it.
+    /// Serves the scheduler until it says that this is the end, or goes away, or [`Agent::stop`] is called; all that
+    /// was begun is reported on by then. The thread that reads is left behind if nothing ends it.
     pub fn run(self: &Arc<Agent<D>>, input: impl Read + Send + 'static) {
         let reader = Arc::clone(self);
         thread::spawn(move || {
@@ -115,8 +117,8 @@ impl<D: Delivery> Agent<D> {
         }
     }
 
-    /// Whether a recipient of ours waits in the control file, or, for a request of ETRN, nothing is said about it; an error is what to
-    /// tell people.
+    /// Whether a recipient of ours waits in the control file, or, for a request of ETRN, nothing is said about it; an
+    /// error is what to tell people.
     fn has_work(&self, key: &Key) -> Result<bool, String> {
         let opened = Marks::open(&self.options.directory.join(key.path.as_str()));
         let (_, octets) = opened.map_err(|_| String::new())?;

@@ -1,7 +1,7 @@
 //! The beginning of a job: control file, recipients, room, locks, content, and over to the engine.
 //!
-//! Nothing is locked before the engine has room for all of it, so that what waits here can still be taken by somebody else. A message is made
-//! of all recipients that have the same sender and the same headers.
+//! Nothing is locked before the engine has room for all of it, so that what waits here can still be taken by somebody
+//! else. A message is made of all recipients that have the same sender and the same headers.
 
 use super::agent::Agent;
 use super::control::{self, ControlFile, Entry, State};
@@ -29,7 +29,8 @@ const MAX_GROUPS: usize = 64;
 /// How a beginning ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Begun {
-    /// There was nothing to begin. The scheduler is to be told this, once the job is not in hand any more: it may feed it again at once.
+    /// There was nothing to begin. The scheduler is to be told this, once the job is not in hand any more: it may feed
+    /// it again at once.
     Over(String),
     /// The engine has no room. Nothing was touched.
     LacksRoom,
@@ -141,7 +142,8 @@ impl<'f, D: Delivery> Beginning<'f, D> {
         self.octets.get(range.clone())
     }
 
-    /// Locks the recipients of a group and submits their message. Those that cannot be told to a server are settled at once.
+    /// Locks the recipients of a group and submits their message. Those that cannot be told to a server are settled at
+    /// once.
     fn hand_over(&self, job: &Arc<Active<D>>, group: &Group<'_>, room: D::Room, content: &MakeContent<'_>) {
         let headers = group.headers.map(|index| self.file.headers[index].start);
         let (mut listed, mut recipients) = (Vec::new(), Vec::new());

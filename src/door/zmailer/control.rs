@@ -1,10 +1,12 @@
-//! A control file of ZMailer's (its transport specification): octets in, values out, and nothing else. It borrows from the octets.
+//! A control file of ZMailer's (its transport specification): octets in, values out, and nothing else. It borrows from
+//! the octets.
 //!
-//! Lines of a tag, a state octet and a value. Understood are all tags that ZMailer 3.0 writes; lines of others are passed over. Recipients
-//! have the offsets that marks and reports are made by. A file with an unknown layout flag, without a spool file or a body offset, or cut off
-//! in the middle of headers is refused as a whole.
+//! Lines of a tag, a state octet and a value. Understood are all tags that ZMailer 3.0 writes; lines of others are
+//! passed over. Recipients have the offsets that marks and reports are made by. A file with an unknown layout flag,
+//! without a spool file or a body offset, or cut off in the middle of headers is refused as a whole.
 //!
-//! Two layouts of recipients are known: with the PID and delay fields that the flags of the `@` line tell of, and without them.
+//! Two layouts of recipients are known: with the PID and delay fields that the flags of the `@` line tell of, and
+//! without them.
 
 use super::words;
 use memchr::{memchr, memmem};

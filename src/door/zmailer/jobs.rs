@@ -1,8 +1,9 @@
 //! All jobs that are in hand, and which is next. Nothing here opens a file or waits for the network.
 //!
-//! A job is a control file and a host; one that is in hand and comes again is the same one. Hosts take turns, each with its jobs in the
-//! order in which they came. A job that finds no room in the engine waits, and its host with it, until something ends. Bounded are the
-//! jobs in hand ([`Jobs::take`] waits) and those with open files ([`Jobs::next`] begins no more).
+//! A job is a control file and a host; one that is in hand and comes again is the same one. Hosts take turns, each with
+//! its jobs in the order in which they came. A job that finds no room in the engine waits, and its host with it, until
+//! something ends. Bounded are the jobs in hand ([`Jobs::take`] waits) and those with open files ([`Jobs::next`] begins
+//! no more).
 
 use super::line::JobPath;
 use crate::sync::{Condvar, Mutex, MutexGuard};

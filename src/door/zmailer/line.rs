@@ -1,8 +1,8 @@
 //! Lines of the scheduler: octets in, orders out.
 //!
-//! [`Lines`] reads whole lines of any input and bounds them; a part of a line before the end of input is thrown away, as the scheduler
-//! may have died while it wrote. [`Order::parse`] says what a line means. A path is taken only in the forms that the scheduler writes, so
-//! that it cannot lead out of the directory.
+//! [`Lines`] reads whole lines of any input and bounds them; a part of a line before the end of input is thrown away,
+//! as the scheduler may have died while it wrote. [`Order::parse`] says what a line means. A path is taken only in the
+//! forms that the scheduler writes, so that it cannot lead out of the directory.
 
 use memchr::memchr;
 use std::io::{self, Read};
@@ -13,7 +13,8 @@ pub(super) const MAX_LINE: usize = 16 * 1024;
 /// What the scheduler says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Order {
-    /// One job: deliver to the recipients in this control file that have this host; `None` is the host of the command line.
+    /// One job: deliver to the recipients in this control file that have this host; `None` is the host of the command
+    /// line.
     Job {
         /// The control file.
         path: JobPath,
@@ -28,7 +29,8 @@ pub enum Order {
     Unknown,
 }
 
-/// The name of a control file below the directory of the agent: `NAME`, `X/NAME` or `X/Y/NAME`, `NAME` beginning with a digit.
+/// The name of a control file below the directory of the agent: `NAME`, `X/NAME` or `X/Y/NAME`, `NAME` beginning with a
+/// digit.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct JobPath(Box<str>);
 
@@ -102,7 +104,8 @@ impl<R: Read> Lines<R> {
         Lines { input, buffer: Vec::new(), seen: 0, too_long: false }
     }
 
-    /// The next line without its LF; `None` at the end of input. A line over [`MAX_LINE`] comes as `#`, which means nothing.
+    /// The next line without its LF; `None` at the end of input. A line over [`MAX_LINE`] comes as `#`, which means
+    /// nothing.
     pub fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
         loop {
             if let Some(at) = memchr(b'\n', &self.buffer[self.seen..]) {

@@ -1,8 +1,10 @@
-//! The marks in a control file: who holds a recipient, and what became of it. They are the truth; reports only repeat them.
+//! The marks in a control file: who holds a recipient, and what became of it. They are the truth; reports only repeat
+//! them.
 //!
-//! A lock is `~` and the PID in the recipient's line, written where the state was still blank; the end is `+`, `-` or a blank again. A
-//! `d` line is appended in one write and synchronised before the mark that needs it, so that after a crash at any point nothing
-//! is marked that was not delivered, and no failure is marked whose reason is lost. There are no file locks: ZMailer has none.
+//! A lock is `~` and the PID in the recipient's line, written where the state was still blank; the end is `+`, `-` or a
+//! blank again. A `d` line is appended in one write and synchronised before the mark that needs it, so that after a
+//! crash at any point nothing is marked that was not delivered, and no failure is marked whose reason is lost. There
+//! are no file locks: ZMailer has none.
 
 use super::control::{MAX_FILE, State};
 use std::fs::{File, OpenOptions};

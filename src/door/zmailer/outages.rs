@@ -1,7 +1,8 @@
 //! Which sites the scheduler was told to be dead.
 //!
-//! `deferall` makes the scheduler count an attempt for every message that waits for the host, so it is said once an outage and not
-//! for each of the jobs that are here. How long a site is not tried at all is the engine's own affair; this is only what is said of it.
+//! `deferall` makes the scheduler count an attempt for every message that waits for the host, so it is said once an
+//! outage and not for each of the jobs that are here. How long a site is not tried at all is the engine's own affair;
+//! this is only what is said of it.
 
 use crate::sync::Mutex;
 use std::collections::HashMap;

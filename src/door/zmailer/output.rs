@@ -1,8 +1,8 @@
 //! All that the scheduler is told goes out here: one writer for all threads, whole lines in one write.
 //!
-//! The scheduler counts `#hungry` and takes every line that it does not know for a mistake, so nothing else may write to these
-//! descriptors: standard error is the same socket. [`Output`] is also where log lines go, as comments. When the scheduler has gone
-//! nothing is written any more; what becomes of jobs is in their control files then.
+//! The scheduler counts `#hungry` and takes every line that it does not know for a mistake, so nothing else may write
+//! to these descriptors: standard error is the same socket. [`Output`] is also where log lines go, as comments. When
+//! the scheduler has gone nothing is written any more; what becomes of jobs is in their control files then.
 
 use crate::door::reply::{clean, cut};
 use crate::sync::Mutex;

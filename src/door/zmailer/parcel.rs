@@ -1,7 +1,8 @@
 //! A job that was begun, and its messages on their way: from a report of the engine to marks and reports.
 //!
-//! A [`Parcel`] has the locks of its recipients and so the duty to end them: settled with a report, or dropped, which defers all of them. Marks
-//! and `d` lines are written first and told afterwards. When the last parcel of a job is gone the job is over.
+//! A [`Parcel`] has the locks of its recipients and so the duty to end them: settled with a report, or dropped, which
+//! defers all of them. Marks and `d` lines are written first and told afterwards. When the last parcel of a job is gone
+//! the job is over.
 
 use super::agent::Agent;
 use super::jobs::Key;

@@ -56,7 +56,8 @@ impl Asked {
 }
 
 impl Listed {
-    /// The recipient of this entry, and where it goes in an envelope; an error is why no server can be told its address.
+    /// The recipient of this entry, and where it goes in an envelope; an error is why no server can be told its
+    /// address.
     pub fn of(entry: &Entry<'_>, headers: Option<usize>) -> (Listed, Result<Recipient, String>) {
         let (dsn, value) = entry.dsn.map_or((None, &b""[..]), |(offset, value)| (Some(offset), value));
         let asked = Asked::parse(&String::from_utf8_lossy(value));

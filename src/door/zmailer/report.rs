@@ -1,5 +1,5 @@
-//! What the scheduler is told of a recipient, octet for octet: the report line, and the `d` line that goes into the control file
-//! before it. Pure.
+//! What the scheduler is told of a recipient, octet for octet: the report line, and the `d` line that goes into the
+//! control file before it. Pure.
 //!
 //! No octet of a server's can end a line or a field early: control characters are blanks here, and texts are cut.
 
@@ -15,7 +15,8 @@ const MAX_TEXT: usize = 400;
 pub(super) enum Deferral {
     /// It is this recipient's own.
     Own,
-    /// The whole site cannot be reached, and this is the first that the scheduler hears of it: it need not try the others.
+    /// The whole site cannot be reached, and this is the first that the scheduler hears of it: it need not try the
+    /// others.
     FirstOfAll,
     /// The whole site cannot be reached, and the scheduler was told.
     OfAll,

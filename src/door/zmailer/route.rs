@@ -1,7 +1,7 @@
 //! From the host field of a recipient to the next hop, by the options of the command line. Pure.
 //!
-//! ZMailer has decided the routing by then: the host is a name (with MX unless `-x`), an address, an address literal, or a list of
-//! such. `-F` puts one destination in the place of all; `-p` is the port of whatever has none.
+//! ZMailer has decided the routing by then: the host is a name (with MX unless `-x`), an address, an address literal,
+//! or a list of such. `-F` puts one destination in the place of all; `-p` is the port of whatever has none.
 
 use super::words;
 use crate::mail::NextHop;

@@ -1,7 +1,8 @@
 //! The trace for the user who asked for one: the `v` line of a control file names the file.
 //!
-//! The agent may run as root, and the name comes from whoever sent the message. So only a file in `../public/` is appended to, where
-//! ZMailer lets users make it, if it is there already, a regular one, and has no other name. Whatever fails, the mail is not concerned.
+//! The agent may run as root, and the name comes from whoever sent the message. So only a file in `../public/` is
+//! appended to, where ZMailer lets users make it, if it is there already, a regular one, and has no other name.
+//! Whatever fails, the mail is not concerned.
 
 use super::marks;
 use super::recipient::Listed;

@@ -1,5 +1,5 @@
-//! Words on a line of a control file: separated by blanks, which a `"quoted"` part or a `\` may hold, and so may a list in
-//! parentheses, the form of a host with several servers. Pure; the octets of a word are kept as they stand.
+//! Words on a line of a control file: separated by blanks, which a `"quoted"` part or a `\` may hold, and so may a list
+//! in parentheses, the form of a host with several servers. Pure; the octets of a word are kept as they stand.
 
 /// The first word of the line and what is behind it; an empty word when there is none.
 pub(super) fn split(line: &[u8]) -> (&[u8], &[u8]) {
