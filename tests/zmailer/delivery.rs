@@ -24,7 +24,8 @@ fn one_message_arrives_with_its_own_headers_and_its_body() {
     assert_eq!(received.sender, "ann@a.test");
     assert_eq!(
         text(received),
-        "Received: from a.test\r\n\tby b.test\r\nSubject: h\u{e9}\r\n\r\n.one\r\n\r\ntwo \u{e9}\r\n..\r\nlast without end\r\n"
+        "Received: from a.test\r\n\tby b.test\r\nSubject: h\u{e9}\r\n\r\n\
+         .one\r\n\r\ntwo \u{e9}\r\n..\r\nlast without end\r\n"
     );
     assert_eq!(addresses(received), ["bob@b.test", "\"eve x\"@b.test"]);
     assert_eq!(received.recipients[0].parameters, ["NOTIFY=FAILURE,DELAY", "ORCPT=rfc822;b+40x"]);

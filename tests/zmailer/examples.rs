@@ -173,7 +173,8 @@ fn one_job_with_a_mixed_result() {
     assert_eq!(
         rest,
         format!(
-            "eve@b.test\x01failed\x015.1.1\x01smtp; 550 (no such user)\x01dns; mx.b.test (192.0.2.9|25)\x01pipelane[{pid}]\t\
+            "eve@b.test\x01failed\x015.1.1\x01smtp; 550 (no such user)\x01\
+             dns; mx.b.test (192.0.2.9|25)\x01pipelane[{pid}]\t\
              {SERVER} said: 550 5.1.1 no such user\n"
         )
     );
@@ -187,7 +188,8 @@ fn a_connection_that_fails_is_not_tried_for_the_rest_of_the_thread() {
     let pid = std::process::id();
     let notary = |user: &str| {
         format!(
-            "{user}@b.test\x01delayed\x014.4.1\x01x-local; 4.4.1 (connect to {SERVER}: Connection refused)\x01dns; b.test\x01pipelane[{pid}]"
+            "{user}@b.test\x01delayed\x014.4.1\x01x-local; 4.4.1 (connect to {SERVER}: Connection refused)\x01\
+             dns; b.test\x01pipelane[{pid}]"
         )
     };
     let (bob, eve) = (notary("bob"), notary("eve"));

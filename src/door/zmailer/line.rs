@@ -221,7 +221,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn lines_are_the_same_however_they_come(input in proptest::collection::vec(prop_oneof![Just(b'\n'), any::<u8>()], 0..200)) {
+        fn lines_are_the_same_however_they_come(
+            input in proptest::collection::vec(prop_oneof![Just(b'\n'), any::<u8>()], 0..200))
+        {
             let mut dribble = Lines::new(Dribble(&input, 0));
             let mut all = Vec::new();
             while let Some(line) = dribble.next().expect("readable") {

@@ -167,7 +167,8 @@ mod tests {
         let verdict = ABOUT.verdict(&listed(175, "eve@b.test"), &failed, 0, Deferral::Own);
         let said = "mx.b.test[192.0.2.9]:25 said: 550 5.1.1 no such user\n";
         assert_eq!((verdict.mark, verdict.line), (b'-', format!("4711/175\t\terror2 {said}")));
-        let notary = "eve@b.test\x01failed\x015.1.1\x01smtp; 550 (no such user)\x01dns; mx.b.test (192.0.2.9|25)\x01pipelane[5150]";
+        let notary = "eve@b.test\x01failed\x015.1.1\x01smtp; 550 (no such user)\x01\
+             dns; mx.b.test (192.0.2.9|25)\x01pipelane[5150]";
         assert_eq!(verdict.diagnosis, Some(format!("d 175:218:-1::1700000000\t{notary}\t{said}")));
     }
 
@@ -198,7 +199,8 @@ mod tests {
         let words = [(Deferral::Own, "deferred"), (Deferral::FirstOfAll, "deferall"), (Deferral::OfAll, "retryat +60")];
         for (deferral, word) in words {
             let verdict = ABOUT.verdict(&listed(87, "bob@b.test"), &dead, 0, deferral);
-            let notary = "bob@b.test\x01delayed\x014.4.1\x01x-local; 4.4.1 (connect to mx.b.test: refused)\x01dns; b.test\x01pipelane[5150]";
+            let notary = "bob@b.test\x01delayed\x014.4.1\x01x-local; 4.4.1 (connect to mx.b.test: refused)\x01\
+                 dns; b.test\x01pipelane[5150]";
             assert_eq!(verdict.line, format!("4711/87\t{notary}\t{word} connect to mx.b.test: refused\n"));
             assert_eq!((verdict.mark, verdict.diagnosis), (b' ', None));
         }
@@ -217,7 +219,9 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_a_server_says_stays_one_line_of_three_fields(
-            text in "(\\PC|[\r\n\t\0\x01()]){0,600}", user in "(\\PC|[\n\t\x01]){1,20}", code in proptest::option::of(200u16..600),
+            text in "(\\PC|[\r\n\t\0\x01()]){0,600}",
+            user in "(\\PC|[\n\t\x01]){1,20}",
+            code in proptest::option::of(200u16..600),
             which in 0usize..4)
         {
             let verdict = [Verdict::Delivered, Verdict::Deferred, Verdict::Failed, Verdict::InDoubt][which];

@@ -149,7 +149,9 @@ proptest! {
 
     #[test]
     fn a_good_file_with_octets_changed_cut_or_doubled(
-        changes in proptest::collection::vec((0usize..EXAMPLE.len(), any::<u8>()), 0..6), cut in 0usize..EXAMPLE.len(), again in any::<bool>())
+        changes in proptest::collection::vec((0usize..EXAMPLE.len(), any::<u8>()), 0..6),
+        cut in 0usize..EXAMPLE.len(),
+        again in any::<bool>())
     {
         let mut octets = EXAMPLE.as_bytes().to_vec();
         changes.iter().for_each(|(at, octet)| octets[*at] = *octet);
