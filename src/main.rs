@@ -3,6 +3,7 @@
 mod cli;
 
 use clap::{Parser, Subcommand};
+use std::ffi::OsStr;
 use std::process::ExitCode;
 
 /// Pipelined and streamed SMTP delivery for existing mail servers.
@@ -26,15 +27,19 @@ enum Command {
     Status(cli::status::StatusArgs),
     /// Deliver one message from standard input, for an MTA that runs a command.
     Deliver(cli::deliver::DeliverArgs),
+    /// A transport agent behind ZMailer's scheduler, in the place of its smtp agent.
+    Ta(cli::ta::TaArgs),
 }
 
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        // An MTA reads the end of `deliver`; help is asked for by people.
-        Err(error) if error.use_stderr() && std::env::args_os().nth(1).is_some_and(|verb| verb == "deliver") => {
-            return cli::deliver::run_usage(&error);
-        }
+        // An MTA reads the end of `deliver` and `ta`; help is asked for by people.
+        Err(error) if error.use_stderr() => match std::env::args_os().nth(1).as_deref().and_then(OsStr::to_str) {
+            Some("deliver") => return cli::deliver::run_usage(&error),
+            Some("ta") => return cli::ta::run_usage(&error),
+            _ => error.exit(),
+        },
         Err(error) => error.exit(),
     };
     match arguments.command {
@@ -45,5 +50,6 @@ fn main() -> ExitCode {
         Command::Serve(arguments) => cli::serve::run(arguments),
         Command::Status(arguments) => cli::status::run(arguments),
         Command::Deliver(arguments) => cli::deliver::run(arguments),
+        Command::Ta(arguments) => cli::ta::run(arguments),
     }
 }

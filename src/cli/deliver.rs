@@ -183,7 +183,7 @@ fn finish(ending: &Ending) -> ExitCode {
 }
 
 /// `90`, `90s`, `15m`, `4h` or `1d`.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let unit = match &text[split..] {
         "" | "s" => 1,

@@ -12,3 +12,4 @@ mod signals;
 pub mod sink;
 pub mod status;
 mod systemd;
+pub mod ta;

@@ -1,6 +1,6 @@
 //! Signals as something that a thread can wait for.
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::low_level::pipe;
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
@@ -19,6 +19,11 @@ impl Signals {
     /// SIGHUP, which asks it to read its configuration again. From now on it does nothing by itself.
     pub fn to_reload() -> io::Result<Signals> {
         Signals::catch(&[SIGHUP])
+    }
+
+    /// SIGQUIT, by which ZMailer's scheduler shuts down slowly. From now on it does nothing by itself.
+    pub fn to_end_slowly() -> io::Result<Signals> {
+        Signals::catch(&[SIGQUIT])
     }
 
     fn catch(signals: &[i32]) -> io::Result<Signals> {

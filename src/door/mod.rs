@@ -12,6 +12,7 @@ pub mod lmtp;
 pub mod pipe;
 mod reply;
 mod socket;
+pub mod zmailer;
 
 pub use reply::Reply;
 pub use socket::DoorError;

@@ -5,11 +5,13 @@
 //! an unlinked temporary file, so that nothing is left behind however the process ends. What the rules refuse is named by
 //! line. [`Content`] is read at any offset, by several threads at once, and is cheap to clone.
 //!
-//! [`Content::in_place`] takes a range of a caller's file as it is, without a copy, when it is in that form already.
+//! [`Content::in_place`] takes a range of a caller's file as it is, without a copy, when it is in that form already;
+//! [`Content::headed`] takes headers in memory and the text of a file whose lines end in LF, as MTAs keep it, without a copy too.
 //!
 //! Not done here: dot-stuffing (it belongs to DATA, [`crate::smtp::stuffing`]) and any look at headers.
 
 use super::spool::{Range, Survey};
+use super::unix_text::{Inspector, UnixText, expand};
 use memchr::memchr3;
 use std::fs::File;
 use std::io::{self, Write};
@@ -91,6 +93,7 @@ enum Store {
     Memory(Vec<u8>),
     File(File),
     Range(Range),
+    Headed(Vec<u8>, UnixText),
 }
 
 impl Content {
@@ -121,6 +124,24 @@ impl Content {
         Ok(range.map(of_range))
     }
 
+    /// Headers (whole lines, without the empty line behind them) and the text of the file from `start` to its end, which is not copied.
+    /// Line ends may be LF everywhere and become CRLF while they are read; a CR alone counts as one whatever the rules say. Nobody may change
+    /// the file while the content lives; if somebody does, [`Content::read_at`] fails.
+    pub fn headed(head: &[u8], file: &Arc<File>, start: u64, rules: &ContentRules) -> Result<Content, ContentError> {
+        let mut inspector = Inspector::new(rules.refuse_long_lines);
+        inspector.push(head)?;
+        inspector.push(b"\n")?;
+        let mut wire = Vec::with_capacity(head.len() + head.len() / 16);
+        expand(b'\n', head, &mut wire);
+        wire.extend_from_slice(b"\r\n");
+        let text = UnixText::survey(file, start, &mut inspector)?;
+        let len = wire.len() as u64 + text.len();
+        if rules.is_too_large(len) {
+            return Err(ContentError::TooLarge(rules.size_limit));
+        }
+        Ok(Content { store: Arc::new(Store::Headed(wire, text)), len, eight_bit: inspector.is_eight_bit() })
+    }
+
     /// Content from octets in memory, by the default rules (bare line ends become CRLF).
     pub fn from_bytes(bytes: &[u8]) -> Result<Content, ContentError> {
         let rules = ContentRules { memory_limit: u64::MAX, ..ContentRules::default() };
@@ -149,16 +170,24 @@ impl Content {
     /// An error or an early end means that the temporary file is broken; the content must then not be continued on a wire.
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         match &*self.store {
-            Store::Memory(bytes) => {
-                let start = usize::try_from(offset).map_or(bytes.len(), |o| o.min(bytes.len()));
-                let n = buffer.len().min(bytes.len() - start);
-                buffer[..n].copy_from_slice(&bytes[start..start + n]);
-                Ok(n)
-            }
+            Store::Memory(bytes) => Ok(copy(bytes, buffer, offset)),
             Store::File(file) => file.read_at(buffer, offset),
             Store::Range(range) => range.read_at(buffer, offset),
+            Store::Headed(head, text) => {
+                let octets = copy(head, buffer, offset);
+                let behind = (offset + octets as u64).checked_sub(head.len() as u64);
+                Ok(octets + behind.map_or(Ok(0), |at| text.read_at(&mut buffer[octets..], at))?)
+            }
         }
     }
+}
+
+/// What of the bytes is behind `offset`, as far as there is room.
+fn copy(bytes: &[u8], buffer: &mut [u8], offset: u64) -> usize {
+    let start = usize::try_from(offset).map_or(bytes.len(), |o| o.min(bytes.len()));
+    let octets = buffer.len().min(bytes.len() - start);
+    buffer[..octets].copy_from_slice(&bytes[start..start + octets]);
+    octets
 }
 
 /// Builds [`Content`] from input in pieces of any size.

@@ -13,6 +13,7 @@ pub mod outcome;
 pub mod priority;
 mod spool;
 pub mod status;
+mod unix_text;
 
 pub use address::{Address, AddressError};
 pub use content::{Content, ContentBuilder, ContentError, ContentRules};

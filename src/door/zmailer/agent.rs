@@ -1,0 +1,156 @@
+//! The agent: one thread hears the scheduler, some see to the jobs, the engine's lanes deliver.
+//!
+//! Jobs are taken **eagerly**: a line is answered with its one `#hungry` as soon as it is taken, not when its job is
+//! done, so that all lanes have work; the scheduler then feeds again what takes long, and what is in hand already is
+//! known by its path and host. A job without work for us is answered with `#resync` before its `#hungry`. Marks and `d`
+//! lines are the truth; reports may be lost.
+//!
+//! The end of input and the empty line let all that is in hand be finished. [`Agent::stop`] gives up what was not
+//! begun.
+
+use super::begin::{self, Begun};
+use super::control;
+use super::jobs::{Closing, Jobs, Key, Task};
+use super::line::{Lines, Order};
+use super::marks::Marks;
+use super::outages::Outages;
+use super::output::{self, Output};
+use super::parcel::Parcel;
+use super::route::Route;
+use crate::door::Delivery;
+use crate::mail::Report;
+use std::io::Read;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+
+/// Threads that open, mark and tell. They wait for the disk and the scheduler only.
+const WORKERS: usize = 4;
+
+/// Jobs in hand at the most; beyond it `#hungry` is held back.
+const MOST_JOBS: usize = 20_000;
+
+/// What the command line says.
+#[derive(Debug, Clone)]
+pub struct AgentOptions {
+    /// The channel whose recipients are ours.
+    pub channel: String,
+    /// The host of job lines that name none.
+    pub host: Option<String>,
+    /// How hosts become next hops.
+    pub route: Route,
+    /// What paths of the scheduler are relative to.
+    pub directory: PathBuf,
+    /// Jobs with open files at the most; each has two.
+    pub most_open: usize,
+}
+
+/// The agent. Its scheduler is at the other end of [`Agent::run`]'s input and of the output.
+#[derive(Debug)]
+pub struct Agent<D: Delivery> {
+    pub(super) delivery: Arc<D>,
+    pub(super) options: AgentOptions,
+    pub(super) output: Output,
+    pub(super) jobs: Jobs<(Parcel<D>, Report)>,
+    pub(super) outages: Outages,
+    pub(super) pid: u32,
+}
+
+impl<D: Delivery> Agent<D> {
+    /// An agent that delivers through this engine and tells the scheduler this way.
+    pub fn new(delivery: Arc<D>, options: AgentOptions, output: Output) -> Arc<Agent<D>> {
+        let jobs = Jobs::new(MOST_JOBS, options.most_open);
+        let pid = std::process::id();
+        Arc::new(Agent { delivery, options, output, jobs, outages: Outages::default(), pid })
+    }
+
+    /// Serves the scheduler until it says that this is the end, or goes away, or [`Agent::stop`] is called; all that
+    /// was begun is reported on by then. The thread that reads is left behind if nothing ends it.
+    pub fn run(self: &Arc<Agent<D>>, input: impl Read + Send + 'static) {
+        let reader = Arc::clone(self);
+        thread::spawn(move || {
+            reader.listen(input);
+            reader.jobs.close(Closing::Finish);
+        });
+        let workers: Vec<_> =
+            (0..WORKERS).map(|_| Arc::clone(self)).map(|agent| thread::spawn(move || agent.work())).collect();
+        for worker in workers {
+            // Panics of tasks end in the worker; there is nothing else in it.
+            let _ = worker.join();
+        }
+    }
+
+    /// Gives up what was not begun. What was begun ends with the engine.
+    pub fn stop(&self) {
+        self.jobs.close(Closing::GiveUp);
+    }
+
+    /// Answers each line with one `#hungry`.
+    fn listen(&self, input: impl Read) {
+        let mut lines = Lines::new(input);
+        self.output.hungry();
+        while let Ok(Some(line)) = lines.next() {
+            self.output.heard(&line);
+            match Order::parse(&line) {
+                Order::End => return,
+                Order::Idle => {}
+                Order::Job { path, host } => match host.as_ref().or(self.options.host.as_ref()) {
+                    Some(host) => self.take(Key { path, host: host.to_ascii_lowercase().into() }),
+                    None => self.output.comment("a job without a host: give the host as an argument"),
+                },
+                Order::Unknown => self.output.comment(&format!("not understood: {}", String::from_utf8_lossy(&line))),
+            }
+            self.output.hungry();
+        }
+    }
+
+    /// Takes a job if there is work in it for us.
+    fn take(&self, key: Key) {
+        if self.jobs.has(&key) {
+            return;
+        }
+        match self.has_work(&key) {
+            Ok(true) => self.jobs.take(key),
+            Ok(false) => {}
+            Err(why) => self.output.say(output::resync(key.path.as_str(), &why).as_bytes()),
+        }
+    }
+
+    /// Whether a recipient of ours waits in the control file, or, for a request of ETRN, nothing is said about it; an
+    /// error is what to tell people.
+    fn has_work(&self, key: &Key) -> Result<bool, String> {
+        let opened = Marks::open(&self.options.directory.join(key.path.as_str()));
+        let (_, octets) = opened.map_err(|_| String::new())?;
+        let file = control::parse(&octets).map_err(|error| error.to_string())?;
+        match begin::waiting(&file, &self.options.channel, &key.host).is_empty() {
+            true if file.is_turn => Ok(false),
+            true => Err(String::new()),
+            false => Ok(true),
+        }
+    }
+
+    /// A worker, until all is over.
+    fn work(self: &Arc<Agent<D>>) {
+        while let Some(task) = self.jobs.next() {
+            match task {
+                Task::Begin(key, freed) => {
+                    let begun = catch_unwind(AssertUnwindSafe(|| begin::begin(self, &key)));
+                    match begun {
+                        Ok(Begun::OnItsWay) => {}
+                        Ok(Begun::LacksRoom) => self.jobs.lacks_room(key, freed),
+                        // Locks that a panic leaves go with this process.
+                        Err(_) => self.jobs.done(&key),
+                        Ok(Begun::Over(lines)) => {
+                            self.jobs.done(&key);
+                            self.output.say(lines.as_bytes());
+                        }
+                    }
+                }
+                Task::Finish((parcel, report)) => {
+                    let _ = catch_unwind(AssertUnwindSafe(|| parcel.settle(&report)));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! The marks in a control file: who holds a recipient, and what became of it. They are the truth; reports only repeat
+//! them.
+//!
+//! A lock is `~` and the PID in the recipient's line, written where the state was still blank; the end is `+`, `-` or a
+//! blank again. A `d` line is appended in one write and synchronised before the mark that needs it, so that after a
+//! crash at any point nothing is marked that was not delivered, and no failure is marked whose reason is lost. There
+//! are no file locks: ZMailer has none.
+
+use super::control::{MAX_FILE, State};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// An open control file.
+#[derive(Debug)]
+pub(super) struct Marks {
+    file: File,
+    path: PathBuf,
+    /// Octets that a mark has: 7 with a field for the PID, else 1.
+    width: usize,
+}
+
+/// Opens a file of the queue: a regular one, no link.
+pub(super) fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    let file = options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file")),
+    }
+}
+
+impl Marks {
+    /// The file at this path and what is in it, up to one octet over [`MAX_FILE`].
+    pub fn open(path: &Path) -> io::Result<(Marks, Vec<u8>)> {
+        let file = open(path, OpenOptions::new().read(true).write(true))?;
+        let mut octets = Vec::new();
+        (&file).take(MAX_FILE + 1).read_to_end(&mut octets)?;
+        Ok((Marks { file, path: path.to_owned(), width: 1 }, octets))
+    }
+
+    /// Marks have so many octets.
+    pub fn set_width(&mut self, width: usize) {
+        self.width = width;
+    }
+
+    /// Locks the recipient at this offset for this process, unless it is not waiting any more. Whether it is ours now.
+    pub fn lock(&self, offset: usize, pid: u32) -> io::Result<bool> {
+        let at = offset as u64 + 1;
+        let mut state = [0];
+        self.file.read_exact_at(&mut state, at)?;
+        if State::of(state[0]) != State::Waiting {
+            return Ok(false);
+        }
+        let digits = pid.to_string();
+        let mark = format!("~{:>6}", &digits[..digits.len().min(6)]);
+        self.file.write_all_at(&mark.as_bytes()[..self.width], at)?;
+        Ok(true)
+    }
+
+    /// Writes the state of the recipient at this offset, and that nobody holds it.
+    pub fn mark(&self, offset: usize, state: u8) -> io::Result<()> {
+        let mark = [state, b' ', b' ', b' ', b' ', b' ', b' '];
+        self.file.write_all_at(&mark[..self.width], offset as u64 + 1)
+    }
+
+    /// Appends lines: all of them, on the disk, or none.
+    pub fn append(&self, lines: &[u8]) -> io::Result<()> {
+        let mut end = open(&self.path, OpenOptions::new().append(true))?;
+        let (own, other) = (self.file.metadata()?, end.metadata()?);
+        if (own.dev(), own.ino()) != (other.dev(), other.ino()) {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "another file has taken its place"));
+        }
+        let written = end.write(lines);
+        if written.as_ref().is_ok_and(|octets| *octets == lines.len()) {
+            return end.sync_data();
+        }
+        // Half a line would be taken for the beginning of the next one.
+        end.set_len(other.len())?;
+        written.and(Err(io::Error::new(io::ErrorKind::WriteZero, "the disk took only a part")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tempfile::TempDir;
+
+    const LINE: &str = "r           smtp b.test bob@b.test 65534\n";
+
+    fn file(text: &str) -> (TempDir, PathBuf) {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("4711-88");
+        std::fs::write(&path, text).expect("written");
+        (directory, path)
+    }
+
+    fn marks(path: &Path) -> Marks {
+        let (mut marks, _) = Marks::open(path).expect("opens");
+        marks.set_width(7);
+        marks
+    }
+
+    fn text(path: &Path) -> String {
+        std::fs::read_to_string(path).expect("readable")
+    }
+
+    #[test]
+    fn a_lock_and_an_end_are_seven_octets() {
+        let (_directory, path) = file(&format!("s x\n{LINE}"));
+        let marks = marks(&path);
+        assert!(marks.lock(4, 5150).expect("written"));
+        assert_eq!(text(&path), "s x\nr~  5150    smtp b.test bob@b.test 65534\n");
+        assert!(!marks.lock(4, 7).expect("read"), "it is locked");
+        marks.mark(4, b'+').expect("written");
+        assert_eq!(text(&path), "s x\nr+          smtp b.test bob@b.test 65534\n");
+        assert!(!marks.lock(4, 7).expect("read"), "it is done");
+        marks.mark(4, b' ').expect("written");
+        assert!(marks.lock(4, 1_234_567).expect("written"));
+        assert_eq!(text(&path), "s x\nr~123456    smtp b.test bob@b.test 65534\n");
+    }
+
+    #[test]
+    fn without_a_field_for_the_pid_only_the_state_is_written() {
+        let (_directory, path) = file("r smtp b u\n");
+        let (marks, octets) = Marks::open(&path).expect("opens");
+        assert_eq!(octets, b"r smtp b u\n");
+        assert!(marks.lock(0, 5150).expect("written"));
+        assert_eq!(text(&path), "r~smtp b u\n");
+        marks.mark(0, b'-').expect("written");
+        assert_eq!(text(&path), "r-smtp b u\n");
+    }
+
+    #[test]
+    fn lines_go_to_the_end_and_only_of_the_same_file() {
+        let (_directory, path) = file(LINE);
+        let marks = marks(&path);
+        marks.append(b"d 0:1:-1::1\tx\ty\n").expect("written");
+        assert_eq!(text(&path), format!("{LINE}d 0:1:-1::1\tx\ty\n"));
+        std::fs::remove_file(&path).expect("removed");
+        assert!(marks.append(b"d\n").is_err());
+        std::fs::write(&path, "another").expect("written");
+        assert!(marks.append(b"d\n").is_err());
+        assert_eq!(text(&path), "another");
+        marks.mark(0, b'+').expect("a file without a name can be marked");
+    }
+
+    #[test]
+    fn a_link_or_a_directory_is_no_control_file() {
+        let (directory, path) = file(LINE);
+        let link = directory.path().join("1-1");
+        std::os::unix::fs::symlink(&path, &link).expect("linked");
+        assert!(Marks::open(&link).is_err());
+        assert!(Marks::open(directory.path()).is_err());
+    }
+}

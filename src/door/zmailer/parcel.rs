@@ -1,0 +1,163 @@
+//! A job that was begun, and its messages on their way: from a report of the engine to marks and reports.
+//!
+//! A [`Parcel`] has the locks of its recipients and so the duty to end them: settled with a report, or dropped, which
+//! defers all of them. Marks and `d` lines are written first and told afterwards. When the last parcel of a job is gone
+//! the job is over.
+
+use super::agent::Agent;
+use super::jobs::Key;
+use super::marks::Marks;
+use super::recipient::Listed;
+use super::report::{About, Deferral, Verdicts};
+use super::verbose;
+use crate::door::Delivery;
+use crate::mail::{EnhancedStatus, NextHop, Outcome, Report, Verdict};
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// A job that was begun.
+#[derive(Debug)]
+pub(super) struct Active<D: Delivery> {
+    pub agent: Arc<Agent<D>>,
+    pub key: Key,
+    pub next_hop: NextHop,
+    pub marks: Marks,
+    /// The file that a trace for the user goes to.
+    pub verbose: Option<String>,
+    /// There were more messages in it than are taken at a time.
+    pub has_more: bool,
+}
+
+/// Recipients of one message, all locked by this process.
+#[derive(Debug)]
+pub(super) struct Parcel<D: Delivery> {
+    /// `None` once it is settled.
+    job: Option<Arc<Active<D>>>,
+    listed: Vec<Listed>,
+}
+
+impl<D: Delivery> Drop for Active<D> {
+    fn drop(&mut self) {
+        match self.has_more {
+            true => self.agent.jobs.again(&self.key),
+            false => self.agent.jobs.done(&self.key),
+        }
+    }
+}
+
+impl<D: Delivery> Parcel<D> {
+    /// The recipients are locked already.
+    pub fn new(job: &Arc<Active<D>>, listed: Vec<Listed>) -> Parcel<D> {
+        Parcel { job: Some(Arc::clone(job)), listed }
+    }
+
+    /// How many recipients it has.
+    pub fn len(&self) -> usize {
+        self.listed.len()
+    }
+
+    /// Marks and tells what became of the recipients.
+    pub fn settle(mut self, report: &Report) {
+        self.end(report);
+    }
+
+    fn end(&mut self, report: &Report) {
+        let Some(job) = self.job.take() else { return };
+        let listed = &self.listed;
+        let mut verdicts = job.agent.verdicts(&job.key, Some(&job.next_hop), listed, report);
+        job.diagnose(listed, &mut verdicts);
+        job.mark(listed, &verdicts);
+        if let Some(path) = &job.verbose {
+            verbose::tell(&job.agent.options.directory, path, listed, report);
+        }
+        let agent = Arc::clone(&job.agent);
+        // Not in hand any more before it is told: the scheduler may feed it again at once.
+        drop(job);
+        agent.tell(&verdicts);
+    }
+}
+
+impl<D: Delivery> Drop for Parcel<D> {
+    fn drop(&mut self) {
+        if self.job.is_some() {
+            let given_up =
+                Outcome::deferred(EnhancedStatus::new(4, 3, 0), "given up inside pipelane before it was sent");
+            self.end(&Report::uniform(self.listed.len(), given_up));
+        }
+    }
+}
+
+impl<D: Delivery> Active<D> {
+    /// Writes the `d` lines. Without its line a failure is none that anybody would hear of, so it waits then.
+    fn diagnose(&self, listed: &[Listed], verdicts: &mut [Verdicts]) {
+        let lines: String = verdicts.iter().filter_map(|verdict| verdict.diagnosis.as_deref()).collect();
+        if lines.is_empty() {
+            return;
+        }
+        let Err(error) = self.marks.append(lines.as_bytes()) else { return };
+        let path = self.key.path.as_str();
+        self.agent.output.comment(&format!("{path}: the diagnostics cannot be written: {error}"));
+        let storage =
+            Outcome::deferred(EnhancedStatus::new(4, 3, 1), format!("the failure cannot be recorded: {error}"));
+        let storage = Report::uniform(1, storage);
+        let failed = verdicts.iter_mut().zip(listed).filter(|(verdict, _)| verdict.mark == b'-');
+        for (verdict, listed) in failed {
+            *verdict = self.agent.about(&self.key, false).verdict(listed, &storage, 0, Deferral::Own);
+        }
+    }
+
+    fn mark(&self, listed: &[Listed], verdicts: &[Verdicts]) {
+        let mut errors = listed.iter().zip(verdicts).filter_map(|(listed, verdict)| {
+            self.marks.mark(listed.offset, verdict.mark).err() // The report still tells the scheduler that is running.
+        });
+        if let Some(error) = errors.next() {
+            let count = 1 + errors.count();
+            let path = self.key.path.as_str();
+            self.agent.output.comment(&format!("{path}: {count} recipients cannot be marked: {error}"));
+        }
+    }
+}
+
+impl<D: Delivery> Agent<D> {
+    /// What becomes of recipients by this report.
+    pub(super) fn verdicts(
+        &self,
+        key: &Key,
+        next_hop: Option<&NextHop>,
+        listed: &[Listed],
+        report: &Report,
+    ) -> Vec<Verdicts> {
+        if report.outcomes.iter().any(Outcome::is_delivered) {
+            self.outages.is_over(&key.host);
+        }
+        let wants_success = listed.iter().any(|listed| listed.wants_success);
+        let passed_on = wants_success && report.server.is_some() && next_hop.is_some_and(|hop| self.does_dsn(hop));
+        let about = self.about(key, passed_on);
+        let of_site = report.server.is_none() && next_hop.is_some_and(|hop| self.delivery.trouble(hop).is_some());
+        let verdict = |(index, listed): (usize, &Listed)| {
+            let is_deferred = report.outcomes.get(index).is_some_and(|outcome| outcome.verdict == Verdict::Deferred);
+            let deferral = match of_site && is_deferred {
+                false => Deferral::Own,
+                true if self.outages.is_first(&key.host, Instant::now()) => Deferral::FirstOfAll,
+                true => Deferral::OfAll,
+            };
+            about.verdict(listed, report, index, deferral)
+        };
+        listed.iter().enumerate().map(verdict).collect()
+    }
+
+    /// Tells the scheduler, in one write.
+    pub(super) fn tell(&self, verdicts: &[Verdicts]) {
+        let lines: String = verdicts.iter().map(|verdict| verdict.line.as_str()).collect();
+        self.output.say(lines.as_bytes());
+    }
+
+    fn does_dsn(&self, next_hop: &NextHop) -> bool {
+        self.delivery.offers(next_hop, std::time::Duration::ZERO).is_ok_and(|offers| offers.dsn)
+    }
+
+    pub(super) fn about<'a>(&self, key: &'a Key, passed_on: bool) -> About<'a> {
+        let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        About { id: key.path.id(), host: &key.host, pid: self.pid, time, passed_on }
+    }
+}
