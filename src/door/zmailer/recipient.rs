@@ -83,16 +83,12 @@ pub(super) fn address(user: &[u8]) -> Result<Address, String> {
 
 /// The value of an `R` line.
 pub(super) fn ret(value: &[u8]) -> Option<Return> {
-    match value.trim_ascii() {
-        full if full.eq_ignore_ascii_case(b"FULL") => Some(Return::Full),
-        headers if headers.eq_ignore_ascii_case(b"HDRS") => Some(Return::Headers),
-        _ => None,
-    }
+    Return::parse(std::str::from_utf8(value.trim_ascii()).ok()?)
 }
 
 /// The value of an `n` line.
 pub(super) fn envelope_id(value: &[u8]) -> Option<Parameter> {
-    Parameter::parse(std::str::from_utf8(value.trim_ascii()).ok()?).ok()
+    Parameter::envelope_id(std::str::from_utf8(value.trim_ascii()).ok()?)
 }
 
 #[cfg(test)]
