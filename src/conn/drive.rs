@@ -172,11 +172,7 @@ impl<T: Token> Connection<T> {
             Some(CloseReason::NotReady(reply) | CloseReason::ByServer(reply)) => {
                 OpenError::NotReady { server, reply: reply.clone() }
             }
-            Some(CloseReason::NotSecure(text)) => {
-                let pledge = &self.at.pledge;
-                let policy = pledge.settings(&self.opener.settings.tls).policy;
-                OpenError::NotSecure { server, policy, text: format!("{text}{}", pledge.because()) }
-            }
+            Some(CloseReason::NotSecure(text)) => self.opener.in_clear(&self.at, server, text),
             Some(reason) => OpenError::Broken { server, text: reason.to_string() },
             None => OpenError::Broken { server, text: "the session is not ready".into() },
         }

@@ -5,9 +5,9 @@
 use super::kind::Kind::{Count, List, Octets, Text, Time, Words};
 use super::kind::bounds;
 use super::syntax::{
-    self, ACCOUNT, ADDRESS, CONGESTION, DSCP, HELO, HOST_LOOKUP, KEYWORDS, LANES, LEVEL, LINES, MODE, NAME_SERVERS,
-    NAMES, NEWLINES, OPTIONAL_PATH, ORDER, PATH, RELAY, SIZEBINS, SOCKETS, TLS_FILE, TLS_LIBRARY, TLS_NAME, TLS_POLICY,
-    TLS_VERSION, TRUST, YES_OR_NO,
+    self, ACCOUNT, ADDRESS, CONGESTION, DIRECTORY, DSCP, HELO, HOST_LOOKUP, KEYWORDS, LANES, LEVEL, LINES, MODE,
+    NAME_SERVERS, NAMES, NEWLINES, OPTIONAL_PATH, ORDER, PATH, RELAY, SIZEBINS, SOCKETS, TLS_FILE, TLS_LIBRARY,
+    TLS_NAME, TLS_POLICY, TLS_VERSION, TRUST, YES_OR_NO,
 };
 use super::{Key, hop, limit, listen};
 use crate::config::sorting;
@@ -105,7 +105,7 @@ pub static KEYS: &[Key] = &[
     limit(
         "mta_sts_directory",
         "/var/lib/pipelane/mta-sts",
-        Text(TLS_FILE, |s, t| syntax::optional(t, syntax::path).map(|path| s.mta_sts_directory = path)),
+        Text(DIRECTORY, |s, t| syntax::optional(t, syntax::path).map(|path| s.mta_sts_directory = path)),
         "Directory in which MTA-STS policies (mta_sts) outlive a restart, a file for each mail domain. It is made when it is \
          needed. Empty keeps them in memory only.",
     ),
