@@ -3,7 +3,7 @@
 //!
 //! Counts do not depend on how busy the machine is; they do depend on the compiler, so the baseline names the one it was made with.
 
-use pipelane::config::{Level, Trust};
+use pipelane::config::{Level, Protocol, Trust};
 use pipelane::mail::{Address, Content, Envelope};
 use pipelane::smtp::reply::ReplyParser;
 use pipelane::smtp::stuffing::Stuffer;
@@ -109,6 +109,7 @@ fn envelope(recipients: usize) -> Envelope {
 
 fn session() -> Session {
     let options = SessionOptions {
+        protocol: Protocol::Smtp,
         helo_name: "client.test".into(),
         ignore_extensions: Vec::new(),
         max_level: Level::Stream,

@@ -279,7 +279,7 @@ pipelane_result pipelane_message_add_recipient(pipelane_message *message, const 
  * pipelane_message_set_dsn sets the DSN parameters of the sender (RFC 3461).
  *
  * ret     RET=, "FULL" or "HDRS"; may be NULL. Copied.
- * envid   ENVID=, as it stands on the wire (xtext); may be NULL. Copied.
+ * envid   ENVID=, as it stands on the wire (xtext), at most 100 octets before it was encoded; may be NULL. Copied.
  *
  * PIPELANE_ERR_PARAMETER.
  */

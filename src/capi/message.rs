@@ -133,10 +133,6 @@ fn of_file(file: &Arc<File>, start: u64, len: u64, rules: ContentRules) -> Resul
     Ok(builder.finish()?)
 }
 
-fn parse_parameter(text: &str, name: &str) -> Result<Parameter, Failure> {
-    Parameter::parse(text).map_err(|error| Failure::new(ERR_PARAMETER, format!("{name}: {error}")))
-}
-
 fn not_allowed(what: &str, number: impl std::fmt::Display) -> Failure {
     Failure::new(ERR_ARGUMENT, format!("{what} {number} is not one of those allowed"))
 }
@@ -223,13 +219,12 @@ pub unsafe extern "C" fn pipelane_message_set_dsn(
         let message = unsafe { guard::exclusive(message, "message")? };
         // SAFETY: as above.
         let (ret, envid) = unsafe { (guard::optional_text(ret, "ret")?, guard::optional_text(envid, "envid")?) };
-        let ret = match ret {
-            None => None,
-            Some("FULL") => Some(Return::Full),
-            Some("HDRS") => Some(Return::Headers),
-            Some(_) => return Err(Failure::new(ERR_PARAMETER, "RET is FULL or HDRS")),
-        };
-        message.envelope.envelope_id = envid.map(|text| parse_parameter(text, "ENVID")).transpose()?;
+        let wrong = |why: &str| Failure::new(ERR_PARAMETER, why);
+        let ret = ret.map(|text| Return::parse(text).ok_or_else(|| wrong("RET is FULL or HDRS"))).transpose()?;
+        let envid = envid.map(|text| {
+            Parameter::envelope_id(text).ok_or_else(|| wrong("ENVID is xtext, of at most 100 octets (RFC 3461 4.4)"))
+        });
+        message.envelope.envelope_id = envid.transpose()?;
         message.envelope.ret = ret;
         Ok(OK)
     })

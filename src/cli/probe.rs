@@ -4,9 +4,8 @@ use clap::Args;
 use pipelane::config::{Level, NextHopSettings, Timeouts};
 use pipelane::conn::{Connection, Ledger, Manners, Opener, Server, Servers, Token, Ways};
 use pipelane::mail::NextHop;
-use pipelane::net::Wake;
+use pipelane::net::{Endpoint, Wake};
 use pipelane::smtp::Extensions;
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -63,7 +62,7 @@ fn probe(args: &ProbeArgs) -> Result<(), String> {
     };
     let started = Instant::now();
     let ways = Ways::default();
-    let open = |server: &Arc<Server>, refused: &[SocketAddr]| {
+    let open = |server: &Arc<Server>, refused: &[Endpoint]| {
         Connection::<Nothing>::open(&opener, &ways.connectors, server, refused, &|| None)
     };
     let opened = Opener::in_turn(Servers::of(&opener, &ways), open, || false);

@@ -16,7 +16,7 @@ pub mod tls;
 pub use difference::Difference;
 pub use errors::{ConfigError, ConfigErrors};
 pub use routing::{HostLookup, NameServers, Routing};
-pub use settings::{Config, Level, Limits, Listen, NextHopSettings, Timeouts, Trust};
+pub use settings::{Config, Level, Limits, Listen, NextHopSettings, Protocol, Timeouts, Trust};
 pub use sorting::Order;
 pub use tls::{TlsLibrary, TlsPolicy, TlsSettings, TlsVersion};
 

@@ -92,6 +92,40 @@ impl FromStr for Trust {
     }
 }
 
+/// What is spoken to a next hop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Protocol {
+    /// SMTP (RFC 5321): one reply to the content.
+    #[default]
+    Smtp,
+    /// LMTP (RFC 2033), to a mail store: one reply to the content for each recipient.
+    Lmtp,
+}
+
+impl Protocol {
+    /// The name in configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Protocol::Smtp => "smtp",
+            Protocol::Lmtp => "lmtp",
+        }
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Protocol {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<Protocol, ()> {
+        [Protocol::Smtp, Protocol::Lmtp].into_iter().find(|protocol| protocol.name() == name).ok_or(())
+    }
+}
+
 /// How long to wait for what (RFC 5321 4.5.3.2; names and values as Postfix smtp(8) has them).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timeouts {
@@ -147,6 +181,8 @@ pub struct NextHopSettings {
     pub dscp: Vec<u8>,
     /// TCP congestion control of each bin, or one for all of them; empty leaves it to the system.
     pub congestion: Vec<String>,
+    /// What is spoken.
+    pub protocol: Protocol,
     /// No rung above this one is used.
     pub max_level: Level,
     /// Whether rungs are earned or given.
@@ -190,6 +226,7 @@ impl Default for NextHopSettings {
             max_connections: 0,
             dscp: Vec::new(),
             congestion: Vec::new(),
+            protocol: Protocol::Smtp,
             max_level: Level::Stream,
             trust: Trust::Learned,
             window_messages: 64,

@@ -12,7 +12,7 @@ use super::delivery::Delivery;
 use super::policy;
 use crate::config::Level;
 use crate::mail::Outcome;
-use crate::smtp::{Answers, Cause, End, Reply, Transaction, TransactionId};
+use crate::smtp::{Answers, Cause, End, Said, Transaction, TransactionId};
 use std::collections::{BTreeMap, HashMap};
 
 /// Lets a connection ask and tell about the one who waits for a message's result.
@@ -156,10 +156,10 @@ impl<T: Token> Aboard<T> {
         passenger.level = passenger.level.max(level);
         match end {
             End::Answered(answers) => passenger.answered(&leg.recipients, &answers),
-            End::InDoubt { cause, recipients: said } => {
+            End::InDoubt { cause, said } => {
                 passenger.delivery.in_doubt(&leg.recipients, &said, &policy::in_doubt(&cause));
             }
-            End::Unsent { cause, recipients: said } => {
+            End::Unsent { cause, said } => {
                 let first = cause == Cause::Cancelled || !std::mem::replace(&mut self.charged, true);
                 passenger.unsent(&leg.recipients, &said, cause, first, progress);
             }
@@ -196,8 +196,8 @@ impl<T: Token> Aboard<T> {
         let cause = Cause::Lost("the connection ended".into());
         let open: Vec<(TransactionId, bool)> = self.legs.iter().map(|(id, leg)| (*id, leg.sent_whole)).collect();
         for (id, sent_whole) in open {
-            let (cause, recipients) = (cause.clone(), Vec::new());
-            let end = if sent_whole { End::InDoubt { cause, recipients } } else { End::Unsent { cause, recipients } };
+            let (cause, said) = (cause.clone(), Said::default());
+            let end = if sent_whole { End::InDoubt { cause, said } } else { End::Unsent { cause, said } };
             self.ended(id, Level::Lockstep, end, false);
         }
         let berths: Vec<u64> = self.passengers.keys().copied().collect();
@@ -210,7 +210,7 @@ impl<T> Passenger<T> {
         self.delivery.answered(recipients, answers);
     }
 
-    fn unsent(&mut self, recipients: &[usize], said: &[Reply], cause: Cause, first: bool, progress: bool) {
+    fn unsent(&mut self, recipients: &[usize], said: &Said, cause: Cause, first: bool, progress: bool) {
         let gained = self.delivery.unsent(recipients, said);
         match &self.spoiled {
             Some(outcome) => self.delivery.give_up(outcome),

@@ -5,7 +5,7 @@
 
 use super::policy;
 use crate::mail::{Content, Envelope, Message, NextHop, Outcome, Verdict};
-use crate::smtp::{Answers, Reply, Transaction};
+use crate::smtp::{Answers, Reply, Said, Transaction};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
@@ -100,10 +100,11 @@ impl<T> Delivery<T> {
         self.remaining.extend(overflow);
     }
 
-    /// A transaction was sent whole and not answered; what was said to its first recipients stands.
-    pub fn in_doubt(&mut self, recipients: &[usize], said: &[Reply], outcome: &Outcome) {
+    /// A transaction was sent whole and not answered to its end; what was said to single recipients stands.
+    pub fn in_doubt(&mut self, recipients: &[usize], said: &Said, outcome: &Outcome) {
         for (place, index) in recipients.iter().enumerate() {
-            match said.get(place).filter(|reply| reply.is_negative()) {
+            let refused = || said.recipient(place).filter(|reply| reply.is_negative());
+            match said.verdict(place).or_else(refused) {
                 Some(reply) => self.settle(*index, policy::answered(reply)),
                 None => self.settle(*index, outcome.clone()),
             }
@@ -111,11 +112,12 @@ impl<T> Delivery<T> {
     }
 
     /// A transaction was not taken: its recipients are left to be sent to, but for those that were refused for good
-    /// before that. Whether there were any: then something was gained.
-    pub fn unsent(&mut self, recipients: &[usize], said: &[Reply]) -> bool {
+    /// before that, or have their verdict. Whether there were any: then something was gained.
+    pub fn unsent(&mut self, recipients: &[usize], said: &Said) -> bool {
         let before = self.remaining.len();
         for (place, index) in recipients.iter().enumerate() {
-            match said.get(place).filter(|reply| reply.is_permanent()) {
+            let refused = || said.recipient(place).filter(|reply| reply.is_permanent());
+            match said.verdict(place).or_else(refused) {
                 Some(reply) => self.settle(*index, policy::answered(reply)),
                 None => self.remaining.push(*index),
             }
@@ -207,7 +209,7 @@ mod tests {
         all.iter().zip(&said).for_each(|(index, reply)| three.settle(*index, policy::answered(reply)));
         assert!(three.put_off() && three.left() == 1);
         assert_eq!(three.next_transaction(9, 9).recipients, [1]);
-        three.unsent(&[1], &[]);
+        three.unsent(&[1], &Said::default());
         three.give_up(&policy::no_server());
         let outcomes: Vec<String> = three.outcomes().iter().map(|outcome| outcome.status.to_string()).collect();
         assert_eq!(outcomes, ["2.1.5", "4.2.0", "5.1.1"]);
@@ -223,8 +225,24 @@ mod tests {
         let transaction = three.next_transaction(2, 9);
         let doubt = policy::in_doubt(&crate::smtp::Cause::Lost("gone".into()));
         let refused = Reply { code: 550, lines: vec!["5.1.1 no".into()] };
-        three.in_doubt(&transaction.recipients, &[refused], &doubt);
+        three.in_doubt(&transaction.recipients, &Said::new(vec![refused], Vec::new()), &doubt);
         let verdicts: Vec<Verdict> = three.outcomes().iter().map(|o| o.verdict).collect();
         assert_eq!(verdicts, [Verdict::Failed, Verdict::InDoubt, Verdict::Deferred]);
+    }
+
+    #[test]
+    fn a_verdict_of_its_own_stands_whatever_becomes_of_the_others() {
+        let reply = |code| Reply { code, lines: vec!["said".into()] };
+        let said = || Said::new(vec![reply(250); 3], vec![(0, reply(250)), (1, reply(452))]);
+        let mut doubtful = delivery(&["a@x", "b@x", "c@x"]);
+        let transaction = doubtful.next_transaction(9, 9);
+        let doubt = policy::in_doubt(&crate::smtp::Cause::Lost("gone".into()));
+        doubtful.in_doubt(&transaction.recipients, &said(), &doubt);
+        let verdicts: Vec<Verdict> = doubtful.outcomes().iter().map(|o| o.verdict).collect();
+        assert_eq!(verdicts, [Verdict::Delivered, Verdict::Deferred, Verdict::InDoubt]);
+        let mut unsent = delivery(&["a@x", "b@x", "c@x"]);
+        let transaction = unsent.next_transaction(9, 9);
+        assert!(unsent.unsent(&transaction.recipients, &said()), "two are settled");
+        assert_eq!(unsent.next_transaction(9, 9).recipients, [2]);
     }
 }

@@ -21,10 +21,10 @@ use super::secure::{Encryption, EndsBy};
 use super::servers::Server;
 use super::yielding::{Grant, Yielding};
 use crate::config::Level;
-use crate::net::tls::{Agreed, Connectors};
+use crate::net::Endpoint;
+use crate::net::tls::Connectors;
 use crate::smtp::{CloseReason, End, Event, Extensions, Fact, Session, TransactionId, Want, command};
 use log::warn;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -36,7 +36,7 @@ pub struct Connection<T> {
     key: ServerKey,
     at: Arc<Server>,
     pub(super) server: String,
-    address: SocketAddr,
+    address: Endpoint,
     aboard: Aboard<T>,
     pace: Pace,
     yielding: Yielding,
@@ -53,9 +53,9 @@ impl<T: Token> Connection<T> {
         opener: &Opener,
         connectors: &Connectors,
         at: &Arc<Server>,
-        exclude: &[SocketAddr],
+        exclude: &[Endpoint],
         must_end_by: EndsBy<'_>,
-    ) -> Result<Connection<T>, (OpenError, Option<SocketAddr>)> {
+    ) -> Result<Connection<T>, (OpenError, Option<Endpoint>)> {
         let opened = opener.dial(at, exclude).map_err(|error| (error, None))?;
         Connection::establish(opener, connectors, opened, must_end_by)
     }
@@ -76,13 +76,13 @@ impl<T: Token> Connection<T> {
 
     /// The same connection, encrypted.
     pub(super) fn secured(self, connectors: &Connectors, must_end_by: EndsBy<'_>) -> Result<Connection<T>, OpenError> {
-        let line = self.opener.secure(connectors, self.line, &self.at, self.address, &self.server, must_end_by)?;
+        let line = self.opener.secure(connectors, self.line, &self.at, &self.address, &self.server, must_end_by)?;
         Ok(Connection { line, ..self })
     }
 
     fn new(opener: Opener, opened: Opened) -> Connection<T> {
         Connection {
-            key: ServerKey::new(opened.address, ""),
+            key: ServerKey::new(opened.address.clone(), ""),
             line: Line::new(opened.duplex, opener.news.clone(), opener.settings.timeouts.clone()),
             opener,
             session: opened.session,
@@ -98,19 +98,14 @@ impl<T: Token> Connection<T> {
         }
     }
 
-    /// `host[address]:port`
+    /// `host[address]:port`, or `unix:/path`
     pub fn server(&self) -> &str {
         &self.server
     }
 
     /// The address connected to.
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// How it is encrypted, if it is.
-    pub fn agreed(&self) -> Option<Agreed> {
-        self.line.agreed()
+    pub fn address(&self) -> &Endpoint {
+        &self.address
     }
 
     /// What the server offers.
@@ -153,12 +148,14 @@ impl<T: Token> Connection<T> {
                 Want::Idle | Want::Content { .. } | Want::Closed => return Err(self.not_opened()),
             }
             // What the server says in one breath with its reply to EHLO may have ended the session: then there was none.
-            if matches!(self.session.closed(), Some(CloseReason::ByServer(_) | CloseReason::Protocol(_))) {
+            if let Some(CloseReason::ByServer(_) | CloseReason::Protocol(_) | CloseReason::Injected(_)) =
+                self.session.closed()
+            {
                 return Err(self.not_opened());
             }
             if let Some(Event::Ready) = self.session.next_event() {
                 self.line.round_trip = asked.elapsed();
-                self.key = ServerKey::new(self.address, self.session.greeting());
+                self.key = ServerKey::new(self.address.clone(), self.session.greeting());
                 self.opener.gauge.set_tls(self.line.agreed());
                 self.session.remember(self.opener.ledger.recall(&self.key, Instant::now()));
                 return Ok(self);
@@ -173,6 +170,7 @@ impl<T: Token> Connection<T> {
                 OpenError::NotReady { server, reply: reply.clone() }
             }
             Some(CloseReason::NotSecure(text)) => self.opener.in_clear(&self.at, server, text),
+            Some(CloseReason::Injected(why)) => OpenError::Injected { server, text: (*why).to_owned() },
             Some(reason) => OpenError::Broken { server, text: reason.to_string() },
             None => OpenError::Broken { server, text: "the session is not ready".into() },
         }
@@ -227,7 +225,7 @@ impl<T: Token> Connection<T> {
     }
 
     fn grant<F: Feed<Token = T> + ?Sized>(&mut self, feed: &F) -> Grant {
-        if !self.opener.manners.yields {
+        if !self.opener.manners.yields || self.address.is_local() {
             return Grant::All;
         }
         let grant = self.yielding.grant(feed.must_yield(), self.line.traffic(), Instant::now());

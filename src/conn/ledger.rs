@@ -1,15 +1,15 @@
 //! What is remembered of each server from one connection to the next, for a time.
 //!
-//! A server is known by address, port and the start of its greeting: machines that share an address behind a load
+//! A server is known by address and port, or a socket's path, and the start of its greeting: machines that share an address behind a load
 //! balancer are told apart where they greet differently, and a server whose software was changed starts anew. What
 //! was earned, and the window that was reached, lasts a day; what was refused, an hour; a connection that was merely lost, or a
 //! TLS handshake that failed, weighs ten minutes. The
 //! ledger is in memory, bounded, and shared by all lanes; the clock is the caller's.
 
+use crate::net::Endpoint;
 use crate::smtp::{Fact, Knowledge, Proof};
 use crate::sync::Mutex;
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// Servers remembered at the most; the one longest unheard of makes room.
@@ -21,16 +21,16 @@ const LOST: Duration = Duration::from_secs(600);
 /// Names a server.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ServerKey {
-    address: SocketAddr,
+    endpoint: Endpoint,
     identity: String,
 }
 
 impl ServerKey {
     /// The key of the server at this address with this greeting. Of the greeting the first three words count: what
     /// follows is often a date or a session's number.
-    pub fn new(address: SocketAddr, greeting: &str) -> ServerKey {
+    pub fn new(endpoint: Endpoint, greeting: &str) -> ServerKey {
         let identity = greeting.split_whitespace().take(3).collect::<Vec<_>>().join(" ");
-        ServerKey { address, identity: identity.chars().take(120).collect() }
+        ServerKey { endpoint, identity: identity.chars().take(120).collect() }
     }
 
     /// Whether the greeting is not known yet.
@@ -58,7 +58,7 @@ struct Entry {
 pub struct Ledger {
     servers: Mutex<HashMap<ServerKey, Entry>>,
     /// Addresses with which a TLS handshake has failed, and until when that counts.
-    broken_tls: Mutex<HashMap<SocketAddr, Instant>>,
+    broken_tls: Mutex<HashMap<Endpoint, Instant>>,
 }
 
 impl Ledger {
@@ -87,17 +87,17 @@ impl Ledger {
     }
 
     /// Remembers that a handshake with this address has failed, so that not every connection to it is made twice.
-    pub fn note_broken_tls(&self, address: SocketAddr, now: Instant) {
+    pub fn note_broken_tls(&self, endpoint: Endpoint, now: Instant) {
         let mut broken = self.broken_tls.lock();
         broken.retain(|_, until| *until > now);
         if broken.len() < CAPACITY {
-            broken.insert(address, now + LOST);
+            broken.insert(endpoint, now + LOST);
         }
     }
 
     /// Whether one has, not long ago.
-    pub fn has_broken_tls(&self, address: SocketAddr, now: Instant) -> bool {
-        self.broken_tls.lock().get(&address).is_some_and(|until| *until > now)
+    pub fn has_broken_tls(&self, endpoint: &Endpoint, now: Instant) -> bool {
+        self.broken_tls.lock().get(endpoint).is_some_and(|until| *until > now)
     }
 
     /// Every server that something is known of, with what is known now.
@@ -137,9 +137,14 @@ fn make_room(servers: &mut HashMap<ServerKey, Entry>, newcomer: &ServerKey) {
 mod tests {
     use super::*;
     use crate::config::Level;
+    use std::net::SocketAddr;
+
+    fn at(port: u16) -> Endpoint {
+        SocketAddr::from(([127, 0, 0, 1], port)).into()
+    }
 
     fn key(port: u16, greeting: &str) -> ServerKey {
-        ServerKey::new(SocketAddr::from(([127, 0, 0, 1], port)), greeting)
+        ServerKey::new(at(port), greeting)
     }
 
     #[test]
@@ -187,12 +192,11 @@ mod tests {
     #[test]
     fn a_failed_handshake_is_remembered_for_a_while() {
         let (ledger, start) = (Ledger::default(), Instant::now());
-        let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        ledger.note_broken_tls(address(1), start);
-        assert!(ledger.has_broken_tls(address(1), start) && !ledger.has_broken_tls(address(2), start));
-        assert!(!ledger.has_broken_tls(address(1), start + LOST));
+        ledger.note_broken_tls(at(1), start);
+        assert!(ledger.has_broken_tls(&at(1), start) && !ledger.has_broken_tls(&at(2), start));
+        assert!(!ledger.has_broken_tls(&at(1), start + LOST));
         for port in 0..=u16::MAX {
-            ledger.note_broken_tls(address(port), start + LOST);
+            ledger.note_broken_tls(at(port), start + LOST);
         }
         assert_eq!(ledger.broken_tls.lock().len(), CAPACITY);
     }

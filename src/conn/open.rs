@@ -5,10 +5,10 @@ use super::ledger::Ledger;
 use super::policy;
 use super::secure::Encryption;
 use super::servers::Server;
-use crate::config::{NextHopSettings, TlsPolicy};
+use crate::config::{NextHopSettings, Protocol, TlsPolicy};
 use crate::mail::{NextHop, Outcome};
 use crate::net::dns::RouteError;
-use crate::net::{DialError, DialOptions, Dialled, Duplex, Target, Wake, dial_addresses};
+use crate::net::{DialError, DialOptions, Duplex, Endpoint, Target, Wake, dial_addresses, dial_unix};
 use crate::smtp::{Knowledge, Reply, Session, SessionOptions, WindowBounds};
 use log::{debug, warn};
 use std::net::SocketAddr;
@@ -136,34 +136,46 @@ pub(super) struct Opened {
     pub at: Arc<Server>,
     pub duplex: Duplex,
     pub session: Session,
-    pub address: SocketAddr,
+    pub address: Endpoint,
     pub server: String,
     pub encryption: Encryption,
 }
 
 impl Opener {
     /// Connects to the server's first address that answers and is not excluded.
-    pub(super) fn dial(&self, at: &Arc<Server>, exclude: &[SocketAddr]) -> Result<Opened, OpenError> {
-        let dialled = self.connect(at, at.addresses.clone(), exclude)?;
-        let encryption = self.encryption(at, dialled.address);
-        self.opened(at, dialled, encryption)
+    pub(super) fn dial(&self, at: &Arc<Server>, exclude: &[Endpoint]) -> Result<Opened, OpenError> {
+        let (duplex, address) = self.connect(at, &at.addresses, exclude)?;
+        let encryption = self.encryption(at, &address);
+        Ok(self.opened(at, duplex, address, encryption))
     }
 
     /// Connects to a server once more.
     pub(super) fn dial_again(
         &self,
         at: &Arc<Server>,
-        address: SocketAddr,
+        address: &Endpoint,
         encryption: Encryption,
     ) -> Result<Opened, OpenError> {
-        let dialled = self.connect(at, vec![address], &[])?;
-        self.opened(at, dialled, encryption)
+        let (duplex, address) = self.connect(at, std::slice::from_ref(address), &[])?;
+        Ok(self.opened(at, duplex, address, encryption))
     }
 
-    fn connect(&self, at: &Server, addresses: Vec<SocketAddr>, exclude: &[SocketAddr]) -> Result<Dialled, OpenError> {
-        let port = addresses.first().map_or(0, SocketAddr::port);
-        let target = Target { host: &at.name, port };
-        Ok(dial_addresses(&target, addresses, &self.dial_options(exclude))?)
+    fn connect(&self, at: &Server, to: &[Endpoint], exclude: &[Endpoint]) -> Result<(Duplex, Endpoint), OpenError> {
+        if let Some(Endpoint::Unix(path)) = to.first() {
+            let stream = dial_unix(path, self.settings.timeouts.connect, Some(&self.halt))?;
+            return Ok((Duplex::unix(stream), Endpoint::Unix(Arc::clone(path))));
+        }
+        let tcp = |endpoints: &[Endpoint]| endpoints.iter().filter_map(Endpoint::tcp).collect::<Vec<_>>();
+        let (addresses, exclude) = (tcp(to), tcp(exclude));
+        let target = Target { host: &at.name, port: addresses.first().map_or(0, SocketAddr::port) };
+        let dialled = dial_addresses(&target, addresses, &self.dial_options(&exclude))?;
+        let server = || at.at(&dialled.address.into());
+        for refused in &dialled.refused_options {
+            warn!("{}: {}: {}: {refused}", self.next_hop, self.lane, server());
+        }
+        let duplex = Duplex::new(dialled.stream);
+        let duplex = duplex.map_err(|error| OpenError::Broken { server: server(), text: error.to_string() })?;
+        Ok((duplex, dialled.address.into()))
     }
 
     fn dial_options<'a>(&'a self, exclude: &'a [SocketAddr]) -> DialOptions<'a> {
@@ -178,30 +190,25 @@ impl Opener {
     }
 
     /// A fresh session over a connection that was made.
-    fn opened(&self, at: &Arc<Server>, dialled: Dialled, encryption: Encryption) -> Result<Opened, OpenError> {
-        let server = format!("{}[{}]:{}", at.name, dialled.address.ip(), dialled.address.port());
-        let duplex = Duplex::new(dialled.stream)
-            .map_err(|error| OpenError::Broken { server: server.clone(), text: error.to_string() })?;
-        for refused in dialled.refused_options {
-            warn!("{}: {}: {server}: {refused}", self.next_hop, self.lane);
-        }
+    fn opened(&self, at: &Arc<Server>, duplex: Duplex, address: Endpoint, encryption: Encryption) -> Opened {
+        let server = at.at(&address);
         if self.manners.yields
             && let Err(error) = duplex.limit_unsent(FEW_UNSENT)
         {
             debug!("{server}: cannot limit what the kernel holds back: {error}");
         }
-        let session = Session::new(self.session_options(at, encryption), Knowledge::default());
-        Ok(Opened { at: Arc::clone(at), duplex, session, address: dialled.address, server, encryption })
+        let session = Session::new(self.session_options(at, &address, encryption), Knowledge::default());
+        Opened { at: Arc::clone(at), duplex, session, address, server, encryption }
     }
 
     /// Tries servers in turn until one gives a session: `open` is called with a server and the addresses not to be
     /// tried again, and says with an error which address it reached, if any. An error is what to tell of the site.
     pub fn in_turn<C>(
         servers: impl Iterator<Item = Result<Server, OpenError>>,
-        mut open: impl FnMut(&Arc<Server>, &[SocketAddr]) -> Result<C, (OpenError, Option<SocketAddr>)>,
+        mut open: impl FnMut(&Arc<Server>, &[Endpoint]) -> Result<C, (OpenError, Option<Endpoint>)>,
         is_stopping: impl Fn() -> bool,
     ) -> Result<C, Outcome> {
-        let (mut refused, mut failure): (Vec<SocketAddr>, Option<OpenError>) = (Vec::new(), None);
+        let (mut refused, mut failure): (Vec<Endpoint>, Option<OpenError>) = (Vec::new(), None);
         for server in servers {
             let server = match server {
                 Ok(server) => Arc::new(server),
@@ -217,11 +224,12 @@ impl Opener {
                 };
                 debug!("{error}");
                 keep_better(&mut failure, error);
+                let was_reached = reached.is_some();
                 refused.extend(reached);
                 if is_stopping() || refused.len() >= SESSIONS {
                     return Err(told(failure));
                 }
-                if reached.is_none() {
+                if !was_reached {
                     break;
                 }
             }
@@ -229,9 +237,11 @@ impl Opener {
         Err(told(failure))
     }
 
-    fn session_options(&self, at: &Server, encryption: Encryption) -> SessionOptions {
+    fn session_options(&self, at: &Server, address: &Endpoint, encryption: Encryption) -> SessionOptions {
         let settings = &self.settings;
         SessionOptions {
+            // Behind a UNIX socket is a mail store.
+            protocol: if address.is_local() { Protocol::Lmtp } else { settings.protocol },
             helo_name: settings.helo_name.clone().unwrap_or_else(crate::net::host_name),
             ignore_extensions: settings.ignore_extensions.clone(),
             max_level: settings.max_level,
@@ -319,13 +329,8 @@ mod tests {
     }
 
     fn server_at(name: &str, addresses: &[SocketAddr]) -> Server {
-        Server {
-            name: name.into(),
-            addresses: addresses.to_vec(),
-            exchanger: None,
-            pledge: Pledge::None,
-            is_last: true,
-        }
+        let addresses = addresses.iter().copied().map(Endpoint::Tcp).collect();
+        Server { name: name.into(), addresses, exchanger: None, pledge: Pledge::None, is_last: true }
     }
 
     fn no_domain() -> OpenError {
@@ -333,18 +338,17 @@ mod tests {
     }
 
     /// Opens a connection to one of these servers.
-    fn open(opener: &Opener, servers: Vec<Result<Server, OpenError>>) -> Result<SocketAddr, Outcome> {
+    fn open(opener: &Opener, servers: Vec<Result<Server, OpenError>>) -> Result<Endpoint, Outcome> {
         let connection = Opener::in_turn(
             servers.into_iter(),
             |at, exclude| {
-                let dialled = opener.connect(at, at.addresses.clone(), exclude);
-                let opened = dialled.and_then(|dialled| opener.opened(at, dialled, Encryption::Clear));
-                let opened = opened.map_err(|error| (error, None))?;
+                let connected = opener.connect(at, &at.addresses, exclude).map_err(|error| (error, None))?;
+                let opened = opener.opened(at, connected.0, connected.1, Encryption::Clear);
                 Connection::<Nothing>::establish(opener, &Connectors::default(), opened, &|| None)
             },
             || false,
         );
-        connection.map(|connection| connection.address())
+        connection.map(|connection| connection.address().clone())
     }
 
     #[test]
@@ -354,7 +358,7 @@ mod tests {
         let (good, three) = server(&["220 mx.test\r\n", "250 mx.test\r\n"]);
         let opener = opener();
         let one_name = vec![Ok(server_at("mx.test", &[busy, refuses, good]))];
-        assert_eq!(open(&opener, one_name).expect("the third"), good);
+        assert_eq!(open(&opener, one_name).expect("the third"), good.into());
         [one, two, three].into_iter().for_each(|thread| thread.join().expect("ends"));
     }
 
@@ -372,10 +376,10 @@ mod tests {
     fn a_name_with_addresses_without_end_is_not_followed_to_the_end() {
         let mut asked = 0;
         let addresses: Vec<SocketAddr> = (1..100).map(|port| (Ipv4Addr::LOCALHOST, port).into()).collect();
-        let refusing = |at: &Arc<Server>, refused: &[SocketAddr]| -> Result<(), _> {
+        let refusing = |at: &Arc<Server>, refused: &[Endpoint]| -> Result<(), _> {
             asked += 1;
             let reply = Reply { code: 421, lines: vec!["busy".into()] };
-            let address = at.addresses.iter().copied().find(|address| !refused.contains(address));
+            let address = at.addresses.iter().find(|address| !refused.contains(address)).cloned();
             Err((OpenError::NotReady { server: "mx.test".into(), reply }, address))
         };
         assert!(Opener::in_turn([Ok(server_at("mx.test", &addresses))].into_iter(), refusing, || false).is_err());
@@ -387,7 +391,7 @@ mod tests {
         let closed = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port").local_addr().expect("bound");
         let (good, thread) = server(&["220 mx.test\r\n", "250 mx.test\r\n"]);
         let servers = vec![Err(no_domain()), Ok(server_at("mx1.test", &[closed])), Ok(server_at("mx2.test", &[good]))];
-        assert_eq!(open(&opener(), servers).expect("the last"), good);
+        assert_eq!(open(&opener(), servers).expect("the last"), good.into());
         thread.join().expect("ends");
     }
 

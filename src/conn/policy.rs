@@ -16,6 +16,7 @@
 //! | not named by its domain's MTA-STS policy           | the same; see [`super::domain_policy`]     |
 //! | greeting or EHLO refused, with any code            | next address; at the last: deferred, site in trouble |
 //! | 5yz, 4yz to MAIL, DATA, BDAT or the dot            | all recipients failed, deferred            |
+//! | the same behind the content, in LMTP               | that recipient failed, deferred            |
 //! | 5yz, 4yz to RCPT                                   | that recipient failed, deferred            |
 //! | 452 to RCPT behind accepted ones, too many         | that recipient in a transaction of its own |
 //! | 421, 452 to MAIL behind accepted messages          | sent again on another connection           |

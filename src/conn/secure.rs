@@ -22,11 +22,11 @@ use super::open::{OpenError, Opened, Opener};
 use super::pledge::Pledge;
 use super::servers::Server;
 use crate::config::{TlsPolicy, TlsSettings};
-use crate::net::tls::{Connectors, Handshake, TlsError};
+use crate::net::Endpoint;
+use crate::net::tls::{Agreed, Connectors, Handshake, TlsError};
 use crate::smtp::StartTls;
 use crate::sync::after;
 use log::{debug, info, warn};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -65,12 +65,13 @@ impl Encryption {
 pub(super) type EndsBy<'a> = &'a dyn Fn() -> Option<Instant>;
 
 impl Opener {
-    /// The first attempt with this server. Where a handshake has just failed and clear text is allowed, none is tried.
-    pub(super) fn encryption(&self, at: &Server, address: SocketAddr) -> Encryption {
+    /// The first attempt with this server. Where a handshake has just failed and clear text is allowed, none is tried; nor
+    /// over a UNIX socket, which nobody listens to.
+    pub(super) fn encryption(&self, at: &Server, address: &Endpoint) -> Encryption {
         match Encryption::of(&at.pledge.settings(&self.settings.tls)) {
             Encryption::StartTls
                 if at.pledge.policy(self.settings.tls.policy) == TlsPolicy::May
-                    && self.ledger.has_broken_tls(address, Instant::now()) =>
+                    && (address.is_local() || self.ledger.has_broken_tls(address, Instant::now())) =>
             {
                 Encryption::Clear
             }
@@ -84,7 +85,7 @@ impl Opener {
         connectors: &Connectors,
         line: Line,
         at: &Server,
-        address: SocketAddr,
+        address: &Endpoint,
         server: &str,
         must_end_by: EndsBy<'_>,
     ) -> Result<Line, OpenError> {
@@ -95,7 +96,7 @@ impl Opener {
             _ => (tls.name.as_deref().unwrap_or(&at.name), None),
         };
         let until = after(self.settings.timeouts.greeting);
-        let how = Handshake { name, server: address, dane, until, is_given_up: &is_given_up };
+        let how = Handshake { name, server: address.clone(), dane, until, is_given_up: &is_given_up };
         let secured = connectors.get(&tls).and_then(|connector| line.secured(&*connector, &how));
         let line = secured.map_err(|error| self.unsecured(error, at, server))?;
         if let Some(agreed) = line.agreed() {
@@ -133,10 +134,10 @@ impl<T: super::Token> Connection<T> {
         connectors: &Connectors,
         opened: Opened,
         must_end_by: EndsBy<'_>,
-    ) -> Result<Connection<T>, (OpenError, Option<SocketAddr>)> {
-        let (at, address, encryption) = (Arc::clone(&opened.at), opened.address, opened.encryption);
+    ) -> Result<Connection<T>, (OpenError, Option<Endpoint>)> {
+        let (at, address, encryption) = (Arc::clone(&opened.at), opened.address.clone(), opened.encryption);
         let again = |encryption| {
-            let opened = opener.dial_again(&at, address, encryption)?;
+            let opened = opener.dial_again(&at, &address, encryption)?;
             Connection::over(opener, connectors, opened, must_end_by)
         };
         let mut attempt = Connection::over(opener, connectors, opened, must_end_by);
@@ -149,10 +150,15 @@ impl<T: super::Token> Connection<T> {
             && may
         {
             info!("{}: {}: {error}; going on in clear", opener.next_hop, opener.lane);
-            opener.ledger.note_broken_tls(address, Instant::now());
+            opener.ledger.note_broken_tls(address.clone(), Instant::now());
             attempt = again(Encryption::Clear);
         }
-        attempt.map_err(|error| (error, Some(address)))
+        attempt.map_err(|error| (error, Some(address.clone())))
+    }
+
+    /// How it is encrypted, if it is.
+    pub fn agreed(&self) -> Option<Agreed> {
+        self.line.agreed()
     }
 
     /// The server has agreed to STARTTLS.
@@ -162,8 +168,8 @@ impl<T: super::Token> Connection<T> {
         must_end_by: EndsBy<'_>,
     ) -> Result<Connection<T>, OpenError> {
         self.line.listen_in_clear(&mut self.session);
-        if let Some(reason) = self.session.closed() {
-            return Err(OpenError::Injected { server: self.server.clone(), text: reason.to_string() });
+        if self.session.closed().is_some() {
+            return Err(self.not_opened());
         }
         let mut connection = self.secured(connectors, must_end_by)?;
         connection.session.secured();

@@ -1,6 +1,6 @@
 //! The servers of a next hop, in the order in which they are tried (RFC 5321 5.1).
 //!
-//! A domain's servers are those of its MX records, best first; a host is its own server; behind all destinations of the
+//! A domain's servers are those of its MX records, best first; a host is its own server, and so is a UNIX socket; behind all destinations of the
 //! next hop come those of its fallback relay. Servers that are to be passed are left out. Nothing is looked up before its turn comes. At most [`PER_DESTINATION`]
 //! servers of a domain are tried. What each look-up failure means is [`super::policy`]'s.
 
@@ -12,7 +12,7 @@ use crate::mail::{Destination, SMTP_PORT};
 use crate::net::dns::{self, Exchanger, Name, Resolvers, Wait};
 use crate::net::mta_sts::Policies;
 use crate::net::tls::Connectors;
-use crate::net::{Target, host_name, look_up};
+use crate::net::{Endpoint, Target, host_name, look_up};
 use crate::sync::after;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -43,8 +43,8 @@ impl Ways {
 pub struct Server {
     /// The name that its MX record or the next hop has for it, or its address.
     pub name: String,
-    /// At least one, in no order that counts but that of the families.
-    pub addresses: Vec<SocketAddr>,
+    /// At least one, in no order that counts but that of the families. A UNIX socket is alone.
+    pub addresses: Vec<Endpoint>,
     /// What DNS says of it; `None` when the system was asked.
     pub exchanger: Option<Exchanger>,
     /// What DNSSEC or its domain's policy say of its encryption, where they are asked.
@@ -54,10 +54,17 @@ pub struct Server {
 }
 
 impl Server {
-    /// `host:port`, by which it is told from the others of a next hop.
+    /// `host:port`, or `unix:/path`, by which it is told from the others of a next hop.
     pub fn label(&self) -> String {
-        let port = self.addresses.first().map_or(0, SocketAddr::port);
-        format!("{}:{port}", self.name)
+        match self.addresses.first() {
+            Some(Endpoint::Tcp(address)) => format!("{}:{}", self.name, address.port()),
+            Some(Endpoint::Unix(_)) | None => self.name.clone(),
+        }
+    }
+
+    /// `host[address]:port`, or `unix:/path`, for people.
+    pub fn at(&self, endpoint: &Endpoint) -> String {
+        if endpoint.is_local() { endpoint.to_string() } else { format!("{}{endpoint}", self.name) }
     }
 }
 
@@ -91,13 +98,11 @@ impl<'a> Servers<'a> {
             }
             Destination::Host { name, port } => {
                 let addresses = look_up(&Target { host: name, port: *port })?;
-                let name = name.clone();
-                Ok(vec![Server { name, addresses, exchanger: None, pledge: Pledge::None, is_last: true }])
+                Ok(vec![asked_for(name.clone(), addresses.into_iter().map(Endpoint::Tcp).collect())])
             }
-            Destination::Socket(_) => Err(OpenError::Broken {
-                server: destination.to_string(),
-                text: "UNIX sockets are not connected to".into(),
-            }),
+            Destination::Socket(path) => {
+                Ok(vec![asked_for(destination.to_string(), vec![Endpoint::from(path.as_path())])])
+            }
         }
     }
 
@@ -126,7 +131,7 @@ impl<'a> Servers<'a> {
         let asked = Asked {
             policy,
             server: &server.name,
-            port: server.addresses.first().map_or(0, SocketAddr::port),
+            port: server.addresses.first().and_then(Endpoint::tcp).map_or(0, |address| address.port()),
             exchanger: server.exchanger.as_ref(),
             domain: self.domain.as_ref(),
         };
@@ -168,10 +173,15 @@ impl<'a> Servers<'a> {
     }
 }
 
+/// One that DNS says nothing of.
+fn asked_for(name: String, addresses: Vec<Endpoint>) -> Server {
+    Server { name, addresses, exchanger: None, pledge: Pledge::None, is_last: true }
+}
+
 fn known(exchanger: Exchanger, port: u16) -> Server {
     Server {
         name: exchanger.name.as_str().to_owned(),
-        addresses: exchanger.addresses.iter().map(|address| SocketAddr::new(*address, port)).collect(),
+        addresses: exchanger.addresses.iter().map(|address| SocketAddr::new(*address, port).into()).collect(),
         exchanger: Some(exchanger),
         pledge: Pledge::None,
         is_last: true,

@@ -6,9 +6,9 @@ use super::Obligation;
 use crate::config::Limits;
 use crate::conn::{Connection, Feed, Opener, Server, Servers, Ways};
 use crate::mail::Outcome;
+use crate::net::Endpoint;
 use crate::smtp::CloseReason;
 use std::fmt::Debug;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -30,7 +30,7 @@ pub trait Connector: Debug + Send + Sync {
     fn connect(&self, opener: &Opener, is_stopping: &dyn Fn() -> bool) -> Result<Box<dyn Carrier>, Outcome>;
 }
 
-/// Connects over TCP.
+/// Connects over TCP, or to a UNIX socket.
 #[derive(Debug, Default)]
 pub struct Dialler {
     ways: Ways,
@@ -52,7 +52,7 @@ impl Connector for Dialler {
     fn connect(&self, opener: &Opener, is_stopping: &dyn Fn() -> bool) -> Result<Box<dyn Carrier>, Outcome> {
         // Nothing is on the wire yet: a stop ends the attempt at once.
         let must_end_by = || is_stopping().then(Instant::now);
-        let open = |server: &Arc<Server>, refused: &[SocketAddr]| {
+        let open = |server: &Arc<Server>, refused: &[Endpoint]| {
             Connection::<Obligation>::open(opener, &self.ways.connectors, server, refused, &must_end_by)
         };
         let connection = Opener::in_turn(Servers::of(opener, &self.ways), open, is_stopping)?;

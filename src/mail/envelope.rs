@@ -10,6 +10,9 @@ use thiserror::Error;
 /// The most octets one parameter value may have; RFC 3461 5.4 allows ORCPT the most, 500.
 pub const MAX_PARAMETER: usize = 500;
 
+/// The most octets of an ENVID before it was encoded (RFC 3461 4.4).
+const MAX_ENVELOPE_ID: usize = 100;
+
 /// The value of a MAIL or RCPT parameter: printable ASCII without blanks or `=`, as `esmtp-value` in RFC 5321 4.1.2.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parameter(Box<str>);
@@ -50,6 +53,12 @@ impl Parameter {
         let distinct = words.iter().enumerate().all(|(at, word)| !words[..at].contains(word));
         let list = words.iter().all(|word| ["SUCCESS", "FAILURE", "DELAY"].contains(word));
         (value == "NEVER" || (list && distinct)).then(|| Parameter::parse(&value).ok())?
+    }
+
+    /// The value of ENVID (RFC 3461 4.4): xtext, at most 100 octets before it was encoded.
+    pub fn envelope_id(value: &str) -> Option<Parameter> {
+        from_xtext(value).filter(|id| id.len() <= MAX_ENVELOPE_ID)?;
+        Parameter::parse(value).ok()
     }
 
     /// The value of ORCPT (RFC 3461 4.2), `type;address`. An address beyond ASCII, which a client may write as it is when it gave
@@ -94,6 +103,37 @@ pub enum Return {
     Full,
     /// `RET=HDRS`
     Headers,
+}
+
+impl Return {
+    /// The value of RET, in any case of letters.
+    pub fn parse(value: &str) -> Option<Return> {
+        match value.to_ascii_uppercase().as_str() {
+            "FULL" => Some(Return::Full),
+            "HDRS" => Some(Return::Headers),
+            _ => None,
+        }
+    }
+}
+
+/// What an xtext (RFC 3461 4) stands for, `None` when it is none or not UTF-8.
+pub fn from_xtext(text: &str) -> Option<String> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, tail)) = rest.split_first() {
+        rest = tail;
+        if first != b'+' {
+            out.push(first);
+            continue;
+        }
+        let hex = std::str::from_utf8(rest.get(..2)?).ok()?;
+        if !hex.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return None;
+        }
+        out.push(u8::from_str_radix(hex, 16).ok()?);
+        rest = &rest[2..];
+    }
+    String::from_utf8(out).ok()
 }
 
 /// The declared type of the content (RFC 6152).
@@ -175,6 +215,22 @@ impl Envelope {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn xtext_is_decoded_or_refused() {
+        assert_eq!(from_xtext("a+2Bb+3D"), Some("a+b=".into()));
+        for text in ["+", "+4", "+4g", "+-1", "+ff"] {
+            assert_eq!(from_xtext(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_envelope_id_is_bounded_before_it_was_encoded() {
+        assert!(Parameter::envelope_id(&"+41".repeat(100)).is_some());
+        assert_eq!(Parameter::envelope_id(&"+41".repeat(101)), None);
+        assert_eq!(Parameter::envelope_id("+4"), None);
+        assert_eq!((Return::parse("hdrs"), Return::parse("ALL")), (Some(Return::Headers), None));
+    }
 
     #[test]
     fn a_parameter_holds_no_line_end_blank_or_equals_sign() {

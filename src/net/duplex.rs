@@ -1,4 +1,4 @@
-//! A TCP connection that never stands still with both directions full (RFC 2920 section 3.1's deadlock).
+//! A stream connection, TCP or of a UNIX socket, that never stands still with both directions full (RFC 2920 section 3.1's deadlock).
 //!
 //! [`Duplex`] has the blocking [`Read`] and [`Write`] of a plain `TcpStream`, with one difference: a write that
 //! cannot go on also receives. What arrives meanwhile waits in an inner buffer that `read` serves first. So a
@@ -16,24 +16,28 @@
 //! - Only `send` with MSG_NOSIGNAL writes. `writev` has no flags, so it would raise SIGPIPE in the process that
 //!   this library is a guest in.
 //!
+//! What only TCP has does nothing over a UNIX socket: it has no path, nothing limits what is unsent, and an abort is a close (the peer
+//! sees the end in the middle, which must be as good).
+//!
 //! It speaks no protocol, never half-closes and does no TLS. Linux only (TCP_QUICKACK, SIOCOUTQ).
 
 use super::Wake;
 use super::sys::{self, Interest, Path, Watch};
-use socket2::SockRef;
+use socket2::Socket;
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 /// See the [module](self).
 pub struct Duplex {
-    stream: Arc<TcpStream>,
-    peer: SocketAddr,
-    local: SocketAddr,
+    stream: Arc<Socket>,
+    /// TCP, rather than a UNIX socket.
+    tcp: bool,
     deadline: Option<Instant>,
     /// Received while a write waited, not yet read.
     inner: VecDeque<u8>,
@@ -66,10 +70,19 @@ impl Duplex {
 
     /// Takes a connected stream and sets TCP_NODELAY on it. Fails when it is not connected (any more).
     pub fn new(stream: TcpStream) -> io::Result<Duplex> {
-        let (peer, local) = (stream.peer_addr()?, stream.local_addr()?);
+        stream.peer_addr()?;
         stream.set_nodelay(true)?;
+        Ok(Duplex::over(stream.into(), true))
+    }
+
+    /// Takes a connected UNIX stream socket.
+    pub fn unix(stream: UnixStream) -> Duplex {
+        Duplex::over(stream.into(), false)
+    }
+
+    fn over(stream: Socket, tcp: bool) -> Duplex {
         let stream = Arc::new(stream);
-        Ok(Duplex { stream, peer, local, deadline: None, inner: VecDeque::new(), write_error: None, end: None })
+        Duplex { stream, tcp, deadline: None, inner: VecDeque::new(), write_error: None, end: None }
     }
 
     /// From now on a read, a write or a wait that still waits at this moment fails with `TimedOut`. The stream
@@ -78,36 +91,26 @@ impl Duplex {
         self.deadline = deadline;
     }
 
-    /// The server's address.
-    pub fn peer(&self) -> SocketAddr {
-        self.peer
-    }
-
-    /// Our address.
-    pub fn local(&self) -> SocketAddr {
-        self.local
-    }
-
     /// Octets in the inner buffer: received and not yet read. (The kernel may hold more.)
     pub fn buffered(&self) -> usize {
         self.inner.len()
     }
 
-    /// Octets written that the peer has not acknowledged (SIOCOUTQ). While this falls the line is slow; at 0 it
+    /// Octets written that the peer has not acknowledged (SIOCOUTQ); over a UNIX socket, about those that it has not read. While this falls the line is slow; at 0 it
     /// is the server that is silent.
     pub fn unsent(&self) -> io::Result<usize> {
-        sys::unacknowledged(&self.stream)
+        sys::unacknowledged(&*self.stream)
     }
 
     /// The kernel's round trip time and congestion window, when it has measured them.
     pub fn path(&self) -> Option<Path> {
-        sys::path(&self.stream)
+        if self.tcp { sys::path(&*self.stream) } else { None }
     }
 
     /// Lets the kernel hold no more than about `octets` that it has not put on the wire (TCP_NOTSENT_LOWAT), so
     /// that a writer who pauses is soon silent.
     pub fn limit_unsent(&self, octets: u32) -> io::Result<()> {
-        SockRef::from(&*self.stream).set_tcp_notsent_lowat(octets)
+        if self.tcp { self.stream.set_tcp_notsent_lowat(octets) } else { Ok(()) }
     }
 
     /// Ends the connection with a RST: what the kernel has not sent is thrown away. For a BDAT chunk that cannot
@@ -119,7 +122,7 @@ impl Duplex {
     /// The same, for an owner who cannot give it away: when it is dropped, that is by a RST.
     pub fn reset_on_close(&self) {
         // A connection that is dead already has nothing to reset.
-        let _ = SockRef::from(&*self.stream).set_linger(Some(Duration::ZERO));
+        let _ = self.stream.set_linger(Some(Duration::ZERO));
     }
 
     /// A handle by which another thread ends this connection.
@@ -136,7 +139,7 @@ impl Duplex {
             return self.inner.read(into).map(Some);
         }
         if self.end.is_none() {
-            match sys::recv(&self.stream, into) {
+            match sys::recv(&*self.stream, into) {
                 Ok(n) if n > 0 => return Ok(Some(n)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
                 last => self.set_end(last),
@@ -153,8 +156,8 @@ impl Duplex {
     pub fn wait(&mut self, wake: Option<&Wake>, until: Option<Instant>) -> io::Result<Ready> {
         let at_hand = !self.inner.is_empty() || self.end.is_some();
         let limit = if at_hand { Some(Instant::now()) } else { earlier(until, self.deadline) };
-        if !at_hand {
-            sys::quick_ack(&self.stream);
+        if !at_hand && self.tcp {
+            sys::quick_ack(&*self.stream);
         }
         let socket = Watch::new(self.stream.as_fd(), Interest::Read);
         let (socket, woken) = match wake {
@@ -180,7 +183,9 @@ impl Duplex {
     /// Waits for room to write, or for bytes to read if the peer can still send any.
     fn wait_while_writing(&self) -> io::Result<bool> {
         let interest = if self.end.is_some() { Interest::Write } else { Interest::Both };
-        sys::quick_ack(&self.stream);
+        if self.tcp {
+            sys::quick_ack(&*self.stream);
+        }
         let mut watch = [Watch::new(self.stream.as_fd(), interest)];
         match sys::poll(&mut watch, self.deadline)? {
             0 => Err(io::ErrorKind::TimedOut.into()),
@@ -196,7 +201,7 @@ impl Duplex {
             if room == 0 {
                 return;
             }
-            match sys::recv(&self.stream, &mut piece[..room]) {
+            match sys::recv(&*self.stream, &mut piece[..room]) {
                 Ok(n) if n > 0 => self.inner.extend(&piece[..n]),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 last => self.set_end(last),
@@ -238,7 +243,7 @@ impl Write for Duplex {
             return Err(io::Error::from_raw_os_error(number));
         }
         loop {
-            match sys::send(&self.stream, bytes) {
+            match sys::send(&*self.stream, bytes) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => {
                     self.write_error = error.raw_os_error();
@@ -266,14 +271,14 @@ impl Write for Duplex {
 impl fmt::Debug for Duplex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("Duplex");
-        shown.field("peer", &self.peer).field("local", &self.local).field("buffered", &self.inner.len());
+        shown.field("stream", &self.stream).field("buffered", &self.inner.len());
         shown.field("write_error", &self.write_error).field("end", &self.end).finish_non_exhaustive()
     }
 }
 
 /// Ends a [`Duplex`] from another thread. Cheap to clone; does not keep the connection open.
 #[derive(Debug, Clone)]
-pub struct Closer(Weak<TcpStream>);
+pub struct Closer(Weak<Socket>);
 
 impl Closer {
     /// Shuts both directions down, which wakes the owner from any wait: it reads what had arrived and then the
@@ -293,6 +298,7 @@ fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use socket2::SockRef;
     use std::net::{Ipv4Addr, TcpListener};
     use std::sync::mpsc;
     use std::thread::{self, JoinHandle};
@@ -319,8 +325,16 @@ mod tests {
         (client, server)
     }
 
+    /// Both ends of a connection by UNIX sockets.
+    fn unix_pair() -> (Duplex, UnixStream) {
+        let (client, server) = UnixStream::pair().expect("two sockets");
+        let mut client = Duplex::unix(client);
+        client.set_deadline(patience());
+        (client, server)
+    }
+
     /// A peer that answers each command and, its answers not being read, reads no further command.
-    fn answering(mut server: TcpStream) -> JoinHandle<usize> {
+    fn answering(mut server: impl Read + Write + Send + 'static) -> JoinHandle<usize> {
         thread::spawn(move || {
             let (mut command, answer, mut answered) = ([0; COMMAND], [b'a'; ANSWER], 0);
             while server.read_exact(&mut command).is_ok() && server.write_all(&answer).is_ok() {
@@ -338,8 +352,12 @@ mod tests {
 
     #[test]
     fn twenty_thousand_commands_go_out_while_twenty_megabytes_of_answers_come_in() {
-        let (mut client, server) = pair();
-        let peer = answering(server);
+        let ((tcp, server), (unix, unix_server)) = (pair(), unix_pair());
+        both_directions_are_full(tcp, answering(server));
+        both_directions_are_full(unix, answering(unix_server));
+    }
+
+    fn both_directions_are_full(mut client: Duplex, peer: JoinHandle<usize>) {
         let commands = vec![b'c'; 20_000 * COMMAND];
         let (mut sent, mut answers, mut most, mut refused) = (0, 0, 0, 0);
         let mut into = vec![0; 32 * 1024];
@@ -452,6 +470,55 @@ mod tests {
         let (all, end) = read_to_end(&mut client);
         assert_eq!(all, replies);
         assert_eq!(end.expect_err("no orderly end").kind(), io::ErrorKind::ConnectionReset);
+    }
+
+    #[test]
+    fn over_a_unix_socket_too_replies_are_read_after_a_broken_write() {
+        let (mut client, mut server) = unix_pair();
+        client.write_all(b"input that the server leaves unread").expect("fits");
+        server.write_all(b"421 closing\r\n").expect("fits");
+        drop(server);
+        let error = loop {
+            if let Err(error) = client.write(b"more input") {
+                break error;
+            }
+        };
+        assert!(matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe), "{error}");
+        let (all, _) = read_to_end(&mut client);
+        assert_eq!(all, b"421 closing\r\n");
+    }
+
+    #[test]
+    fn what_only_tcp_has_does_nothing_over_a_unix_socket() {
+        let (mut client, mut server) = unix_pair();
+        client.limit_unsent(4096).expect("nothing to do");
+        client.write_all(b"half a chunk").expect("fits");
+        assert_eq!(client.path(), None);
+        assert!(client.unsent().expect("alive") > 0, "the peer has not read");
+        server.read_exact(&mut [0; 12]).expect("they came");
+        assert_eq!(client.unsent().expect("alive"), 0);
+        client.abort();
+        assert_eq!(server.read(&mut [0; 1]).expect("the end"), 0);
+    }
+
+    #[test]
+    fn a_deadline_and_a_wake_end_a_wait_over_a_unix_socket() {
+        let (mut client, _server) = unix_pair();
+        client.set_deadline(Some(Instant::now() + Duration::from_millis(20)));
+        assert_eq!(client.read(&mut [0; 1]).expect_err("nothing comes").kind(), io::ErrorKind::TimedOut);
+        let stuck = loop {
+            if let Err(error) = client.write(&[0; 100_000]) {
+                break error;
+            }
+        };
+        assert_eq!(stuck.kind(), io::ErrorKind::TimedOut);
+        client.set_deadline(patience());
+        let wake = Wake::new().expect("a descriptor");
+        wake.signal();
+        assert!(client.wait(Some(&wake), None).expect("woken").woken);
+        let closer = client.closer();
+        closer.close();
+        assert_eq!(client.read(&mut [0; 1]).expect("the end"), 0);
     }
 
     #[test]

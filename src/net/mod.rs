@@ -1,13 +1,15 @@
 //! Floor 2: sockets with plain blocking calls, without any SMTP.
 //!
-//! [`dial()`] turns a host and port into a connected stream, trying its addresses as RFC 8305 says; [`Duplex`] makes
-//! that stream safe to write to without reading; [`tls`] encrypts it; [`mta_sts`] fetches what a mail domain says of its servers; [`Wake`] lets another thread end a wait; [`sys`] holds the
+//! [`dial()`] turns a host and port into a connected stream, trying its addresses as RFC 8305 says, [`dial_unix`] a path;
+//! [`Duplex`] makes that stream safe to write to without reading; [`tls`] encrypts it; [`mta_sts`] fetches what a mail domain says of
+//! its servers; [`Wake`] lets another thread end a wait; [`sys`] holds the
 //! system calls, and with them all `unsafe` of this floor. Nothing here knows what the bytes mean, starts a thread,
 //! touches a signal or writes a log.
 
 pub mod dial;
 pub mod dns;
 pub mod duplex;
+pub mod endpoint;
 #[cfg(pipelane_shuttle)]
 mod explored;
 pub mod host;
@@ -15,8 +17,9 @@ pub mod mta_sts;
 pub mod sys;
 pub mod tls;
 
-pub use dial::{DialError, DialErrorKind, DialOptions, Dialled, Target, dial, dial_addresses, look_up};
+pub use dial::{DialError, DialErrorKind, DialOptions, Dialled, Target, dial, dial_addresses, dial_unix, look_up};
 pub use duplex::{Closer, Duplex, Ready};
+pub use endpoint::Endpoint;
 #[cfg(pipelane_shuttle)]
 pub use explored::Wake;
 pub use host::host_name;

@@ -17,6 +17,7 @@ pub use extension::Extensions;
 pub use ladder::{Fact, Knowledge, Proof};
 pub use reply::Reply;
 pub use session::{
-    Answers, Cause, CloseReason, End, Event, Session, SessionOptions, Stage, StartTls, Transaction, TransactionId, Want,
+    Answers, Cause, CloseReason, End, Event, Said, Session, SessionOptions, Stage, StartTls, Transaction,
+    TransactionId, Want,
 };
 pub use window::{Flight, WindowBounds};

@@ -82,6 +82,7 @@ static pipelane_message *with_everything(const char *next_hop) {
     OK(pipelane_message_set_priority(message, 4));
     OK(pipelane_message_set_id(message, "queue-id-1"));
     EXPECT(PIPELANE_ERR_PARAMETER, pipelane_message_set_dsn(message, "ALL", NULL));
+    EXPECT(PIPELANE_ERR_PARAMETER, pipelane_message_set_dsn(message, NULL, "no+xtext"));
     EXPECT(PIPELANE_ERR_PARAMETER, pipelane_message_add_recipient(message, "c@example.net", "NEVER\r\nDATA", NULL));
     EXPECT(PIPELANE_ERR_PARAMETER, pipelane_message_add_recipient(message, "c@example.net", "SOMETIMES", NULL));
     EXPECT(PIPELANE_ERR_PARAMETER, pipelane_message_add_recipient(message, "c@example.net", NULL, "no type"));

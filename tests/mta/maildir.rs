@@ -43,6 +43,22 @@ impl Maildir {
         wait(&what, limit, known, || (self.count() >= count).then_some(()));
     }
 
+    /// The ids of what is in it, sorted; each must be whole.
+    pub fn ids(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.folder.join("new")).into_iter().flatten();
+        let mut ids: Vec<String> = entries
+            .map(|entry| {
+                let path = entry.expect("a directory entry").path();
+                let stored = fs::read(&path).unwrap_or_else(|error| panic!("cannot read {}: {error}", path.display()));
+                let (id, intact) = mail::read(&stored).expect("one of ours");
+                assert!(intact, "{id} is not as it was sent");
+                id
+            })
+            .collect();
+        ids.sort();
+        ids
+    }
+
     /// Compares with what was sent, except to the recipients that the receiving instance refuses by their names.
     pub fn tally(&self, sent: &[Mail]) -> Tally {
         let mut expected = BTreeMap::new();

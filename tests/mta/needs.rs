@@ -1,6 +1,6 @@
 //! What a test needs of the machine, and what is said when it is not there.
 
-use crate::exim;
+use crate::{dovecot, exim};
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::Path;
@@ -13,6 +13,8 @@ pub enum Need {
     Postfix,
     /// Exim, unpacked by `scripts/install-needs`.
     Exim,
+    /// Dovecot with its LMTP server.
+    Dovecot,
     /// Time and disk space for a message of 1 GB.
     Large,
     /// The right to make network namespaces and an emulated link between them.
@@ -34,6 +36,7 @@ impl Need {
         match self {
             Need::Postfix => not_root().or_else(no_postfix),
             Need::Exim => not_root().or_else(exim::lacking),
+            Need::Dovecot => not_root().or_else(dovecot::lacking),
             Need::Link => no_link(),
             Need::Large => match std::env::var_os("PIPELANE_TEST_LARGE") {
                 Some(value) if value == "1" => None,

@@ -46,7 +46,7 @@ impl Pipelane {
 
     /// The LMTP socket of the next hop.
     pub fn socket(&self) -> PathBuf {
-        self.place.path().join("run/nh").join(&self.next_hop)
+        self.place.path().join("run/nh").join(self.next_hop.replace('/', "%2f"))
     }
 
     /// The transport that a sending Postfix is given.

@@ -11,6 +11,9 @@ mod certificates;
 #[path = "../../../tests/mta/client.rs"]
 mod client;
 #[allow(dead_code, missing_docs)]
+#[path = "../../../tests/mta/dovecot.rs"]
+mod dovecot;
+#[allow(dead_code, missing_docs)]
 #[path = "../../../tests/mta/exim.rs"]
 mod exim;
 #[allow(dead_code, missing_docs, unused_imports)]

@@ -35,6 +35,7 @@ pub(super) const ACCOUNT: Syntax =
     Syntax { name: "name", expected: "a name or a number in quotes, such as \"postfix\", or \"\" to leave it" };
 pub(super) const LEVEL: Syntax =
     Syntax { name: "level", expected: "\"lockstep\", \"envelope\", \"overlap\", \"chunk\" or \"stream\"" };
+pub(super) const PROTOCOL: Syntax = Syntax { name: "word", expected: "\"smtp\" or \"lmtp\"" };
 pub(super) const TRUST: Syntax = Syntax { name: "trust", expected: "\"learned\" or \"stream\"" };
 pub(super) const ORDER: Syntax = Syntax { name: "word", expected: "\"sorted\" or \"unsorted\"" };
 pub(super) const SIZEBINS: Syntax = Syntax {

@@ -6,8 +6,8 @@ use super::kind::Kind::{Count, List, Octets, Text, Time, Words};
 use super::kind::bounds;
 use super::syntax::{
     self, ACCOUNT, ADDRESS, CONGESTION, DIRECTORY, DSCP, HELO, HOST_LOOKUP, KEYWORDS, LANES, LEVEL, LINES, MODE,
-    NAME_SERVERS, NAMES, NEWLINES, OPTIONAL_PATH, ORDER, PATH, RELAY, SIZEBINS, SOCKETS, TLS_FILE, TLS_LIBRARY,
-    TLS_NAME, TLS_POLICY, TLS_VERSION, TRUST, YES_OR_NO,
+    NAME_SERVERS, NAMES, NEWLINES, OPTIONAL_PATH, ORDER, PATH, PROTOCOL, RELAY, SIZEBINS, SOCKETS, TLS_FILE,
+    TLS_LIBRARY, TLS_NAME, TLS_POLICY, TLS_VERSION, TRUST, YES_OR_NO,
 };
 use super::{Key, hop, limit, listen};
 use crate::config::sorting;
@@ -149,8 +149,7 @@ pub static KEYS: &[Key] = &[
         "dscp",
         "",
         Words(DSCP, |s, w| sorting::code_points(w).map(|points| s.dscp = points)),
-        "DSCP code point (RFC 2474) in the packets of each bin's connections: one for each, or one for all alike. Empty leaves it to the \
-         system.",
+        "DSCP code point (RFC 2474) of each bin's packets: one for each, or one for all alike. Empty leaves it to the system.",
     ),
     hop(
         "congestion",
@@ -158,6 +157,12 @@ pub static KEYS: &[Key] = &[
         Words(CONGESTION, |s, w| sorting::congestion(w).map(|names| s.congestion = names)),
         "TCP congestion control of each bin's connections, by the name that the kernel has for it (tcp(7)): one for each, or \
          one for all alike. One that the kernel does not have is said in the log, and its default is used. Empty leaves it to the system.",
+    ),
+    hop(
+        "protocol",
+        "smtp",
+        Text(PROTOCOL, |s, t| t.parse().ok().map(|protocol| s.protocol = protocol)),
+        "smtp, or lmtp (RFC 2033) to a mail store, which decides over each recipient by itself; lmtp also with unix:/path.",
     ),
     hop(
         "max_level",
@@ -198,8 +203,7 @@ pub static KEYS: &[Key] = &[
         "max_bytes",
         "2G",
         Octets(bounds(64 * K, 1024 * T), |s, n| s.max_bytes = n),
-        "Octets of content held for this next hop at the most. Beyond it the MTA waits; a single larger message is taken \
-         alone.",
+        "Octets of content held for this next hop at the most. Beyond it the MTA waits; a larger message is taken alone.",
     ),
     hop(
         "redispatches",

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::config::{
-    Config, HostLookup, Level, NameServers, Order, Routing, Timeouts, TlsLibrary, TlsPolicy, TlsSettings, TlsVersion,
-    Trust,
+    Config, HostLookup, Level, NameServers, Order, Protocol, Routing, Timeouts, TlsLibrary, TlsPolicy, TlsSettings,
+    TlsVersion, Trust,
 };
 use std::time::Duration;
 
@@ -41,6 +41,7 @@ fn other_next_hop() -> NextHopSettings {
         max_connections: 7,
         dscp: vec![7],
         congestion: vec!["x".into()],
+        protocol: Protocol::Lmtp,
         max_level: Level::Lockstep,
         trust: Trust::Stream,
         window_messages: 7,
@@ -202,6 +203,7 @@ fn a_text_sets_a_key_of_a_next_hop() {
         ("window_bytes", "64K"),
         ("rset_timeout", "500ms"),
         ("trust", "stream"),
+        ("protocol", "lmtp"),
         ("max_level", "overlap"),
         ("helo_name", "mail.example.org"),
         ("source_address", "127.0.0.9"),
@@ -218,6 +220,7 @@ fn a_text_sets_a_key_of_a_next_hop() {
             window_bytes: 65_536,
             timeouts: Timeouts { rset: Duration::from_millis(500), ..Timeouts::default() },
             trust: Trust::Stream,
+            protocol: Protocol::Lmtp,
             max_level: Level::Overlap,
             helo_name: Some("mail.example.org".into()),
             source_address: Some([127, 0, 0, 9].into()),

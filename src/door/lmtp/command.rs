@@ -5,6 +5,7 @@
 use super::super::Reply;
 use super::parameter::{self, MailParameters};
 use crate::mail::address::closing_bracket;
+use crate::mail::envelope::from_xtext;
 use crate::mail::{Address, Recipient};
 
 /// The longest queue id that is believed.
@@ -137,7 +138,7 @@ fn forward(argument: &str) -> Result<Command, Refusal> {
         if !KNOWN.contains(&name.as_str()) {
             return Err(wrong("the XFORWARD attribute is not known"));
         }
-        let value = parameter::from_xtext(value).ok_or_else(|| wrong("the XFORWARD value is no xtext"))?;
+        let value = from_xtext(value).ok_or_else(|| wrong("the XFORWARD value is no xtext"))?;
         if name == "IDENT" {
             queue_id = Some(value).filter(|id| is_queue_id(id));
         }

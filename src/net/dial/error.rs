@@ -12,7 +12,8 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct DialError {
     pub(super) host: String,
-    pub(super) port: u16,
+    /// None for a UNIX socket, whose path stands for the host.
+    pub(super) port: Option<u16>,
     /// What to do about it.
     pub kind: DialErrorKind,
     /// What happened to each address, in the order in which that became known.
@@ -30,6 +31,8 @@ pub enum DialErrorKind {
     Exhausted,
     /// The host has no address of this source address's family.
     NoAddressForSource(IpAddr),
+    /// The UNIX socket could not be connected to; what the system said.
+    NotConnected(String),
     /// Every attempt failed before the time was over.
     Unreachable,
     /// The budget, which is this long, was over before any address answered.
@@ -50,6 +53,7 @@ pub struct Attempt {
 impl fmt::Display for DialError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let host = self.host.escape_debug();
+        let port = self.port.map_or(String::new(), |port| format!(":{port}"));
         for (place, Attempt { address, error }) in self.attempts.iter().enumerate() {
             let separator = if place == 0 { "" } else { "; " };
             write!(f, "{separator}connect to {host}[{}]:{}: ", address.ip(), address.port())?;
@@ -68,9 +72,10 @@ impl fmt::Display for DialError {
                 let family = if source.is_ipv4() { "IPv4" } else { "IPv6" };
                 write!(f, "{host} has no {family} address, which the source address {source} needs")
             }
-            DialErrorKind::Unreachable => write!(f, "connect to {host}:{}: impossible", self.port),
-            DialErrorKind::TimedOut(budget) => write!(f, "connect to {host}:{}: not within {budget:?}", self.port),
-            DialErrorKind::Interrupted => write!(f, "connect to {host}:{}: given up on request", self.port),
+            DialErrorKind::NotConnected(text) => write!(f, "connect to {host}: {text}"),
+            DialErrorKind::Unreachable => write!(f, "connect to {host}{port}: impossible"),
+            DialErrorKind::TimedOut(budget) => write!(f, "connect to {host}{port}: not within {budget:?}"),
+            DialErrorKind::Interrupted => write!(f, "connect to {host}{port}: given up on request"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! From a host and port to a connected stream.
+//! From a host and port to a connected stream; and from a path, [`dial_unix`].
 //!
 //! The host is an address literal or a name (looked up with getaddrinfo(3): `/etc/hosts` and the system's search
 //! list count; MX records are the caller's business). Its addresses are tried as RFC 8305 says: the families take
@@ -10,6 +10,7 @@
 
 mod error;
 mod race;
+mod unix;
 
 use super::Wake;
 use super::sys::{self, ResolveError};
@@ -18,6 +19,7 @@ use race::{Lost, Race};
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
+pub use unix::dial_unix;
 
 /// How long an attempt is alone before the next one starts (RFC 8305's "Connection Attempt Delay").
 pub const HEAD_START: Duration = Duration::from_millis(250);
@@ -121,7 +123,7 @@ pub fn dial_addresses(
 }
 
 fn failure(target: &Target<'_>, kind: DialErrorKind, attempts: Vec<Attempt>) -> DialError {
-    DialError { host: target.host.to_owned(), port: target.port, kind, attempts }
+    DialError { host: target.host.to_owned(), port: Some(target.port), kind, attempts }
 }
 
 /// Which addresses to try, in which order.

@@ -12,7 +12,7 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 /// No budget is longer, so that the clock cannot overflow.
-const LONGEST: Duration = Duration::from_secs(24 * 3600);
+pub(super) const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 /// How a race ended without a winner. The attempts are in [`Race::failed`].
 pub(super) enum Lost {

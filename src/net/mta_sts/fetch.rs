@@ -129,7 +129,7 @@ fn connect(host: &Name, port: u16, errand: &Errand<'_>) -> Result<(Stream, Socke
         ..TlsSettings::default()
     };
     let is_given_up = || errand.is_stopped();
-    let server = dialled.address;
+    let server = dialled.address.into();
     let how = Handshake { name: host.as_str(), server, dane: None, until: wait.until, is_given_up: &is_given_up };
     let clear = Stream::Clear(Duplex::new(dialled.stream)?);
     let secured = clear.secured(&*errand.connectors.get(&tls)?, &how)?;

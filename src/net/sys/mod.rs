@@ -13,7 +13,7 @@ use std::ffi::{CStr, CString, c_int};
 use std::io;
 use std::marker::PhantomData;
 use std::mem;
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -161,30 +161,32 @@ fn millis(left: Duration) -> c_int {
 }
 
 /// Sends what fits without waiting; `WouldBlock` when nothing does. A closed connection is an error, never SIGPIPE.
-pub fn send(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+pub fn send(stream: &impl AsFd, bytes: &[u8]) -> io::Result<usize> {
     retry(|| SockRef::from(stream).send_with_flags(bytes, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL))
 }
 
 /// Receives what is there without waiting; `WouldBlock` when nothing is, 0 at the end.
-pub fn recv(stream: &TcpStream, into: &mut [u8]) -> io::Result<usize> {
+pub fn recv(stream: &impl AsFd, into: &mut [u8]) -> io::Result<usize> {
+    let socket = stream.as_fd().as_raw_fd();
     retry(|| {
         // SAFETY: at most `into.len()` octets are written to a live, initialised slice.
-        let n = unsafe { libc::recv(stream.as_raw_fd(), into.as_mut_ptr().cast(), into.len(), libc::MSG_DONTWAIT) };
+        let n = unsafe { libc::recv(socket, into.as_mut_ptr().cast(), into.len(), libc::MSG_DONTWAIT) };
         usize::try_from(n).map_err(|_| io::Error::last_os_error())
     })
 }
 
 /// Makes the kernel acknowledge at once what it has got and gets next. It falls back by itself, so this is
 /// said before each wait. Only a matter of speed: a failure is no error.
-pub fn quick_ack(stream: &TcpStream) {
+pub fn quick_ack(stream: &impl AsFd) {
     let _ = SockRef::from(stream).set_tcp_quickack(true);
 }
 
-/// Octets written that the peer's kernel has not acknowledged (SIOCOUTQ).
-pub fn unacknowledged(stream: &TcpStream) -> io::Result<usize> {
+/// Octets written that the peer's kernel has not acknowledged (SIOCOUTQ). Over a UNIX socket: the memory of those that the peer has
+/// not read.
+pub fn unacknowledged(stream: &impl AsFd) -> io::Result<usize> {
     let mut octets: c_int = 0;
     // SAFETY: TIOCOUTQ, which is SIOCOUTQ for a socket, writes one int to the live variable.
-    if unsafe { libc::ioctl(stream.as_raw_fd(), libc::TIOCOUTQ, &raw mut octets) } < 0 {
+    if unsafe { libc::ioctl(stream.as_fd().as_raw_fd(), libc::TIOCOUTQ, &raw mut octets) } < 0 {
         return Err(io::Error::last_os_error());
     }
     Ok(usize::try_from(octets).unwrap_or(0))
@@ -200,13 +202,14 @@ pub struct Path {
 }
 
 /// What is known of the path, when the kernel has measured a round trip.
-pub fn path(stream: &TcpStream) -> Option<Path> {
+pub fn path(stream: &impl AsFd) -> Option<Path> {
     // SAFETY: tcp_info holds integers only, so all zeroes is a value of it.
     let mut info: libc::tcp_info = unsafe { mem::zeroed() };
     let mut size = mem::size_of_val(&info) as libc::socklen_t;
     let at = (&raw mut info).cast();
+    let socket = stream.as_fd().as_raw_fd();
     // SAFETY: at most `size` octets are written to the live struct of that size.
-    let done = unsafe { libc::getsockopt(stream.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_INFO, at, &raw mut size) };
+    let done = unsafe { libc::getsockopt(socket, libc::IPPROTO_TCP, libc::TCP_INFO, at, &raw mut size) };
     let window = u64::from(info.tcpi_snd_cwnd) * u64::from(info.tcpi_snd_mss);
     let round_trip = Duration::from_micros(info.tcpi_rtt.into());
     (done == 0 && info.tcpi_rtt > 0).then_some(Path { round_trip, window })

@@ -137,7 +137,7 @@ impl Connector for OpensslConnector {
     fn connect(&self, duplex: Duplex, how: &Handshake<'_>) -> Result<Box<dyn Secured>, TlsError> {
         // Neither the server's virtual hosts nor its certificate know the root's dot.
         let name = how.name.trim_end_matches('.').to_owned();
-        let peer = Peer { connector: self.number, server: how.server, name };
+        let peer = Peer { connector: self.number, server: how.server.clone(), name };
         let (ssl, offered) = self.configured(&peer).map_err(|error| self.failed(how, &error.to_string()))?;
         let made = self.handshake(ssl, duplex, how).and_then(|stream| {
             let vouched = self.vouched(stream.ssl(), how)?;
@@ -171,7 +171,7 @@ fn keep(kept: &Sessions<Session>, ssl: &SslRef, index: Index<Ssl, Origin>, sessi
 fn reason(failed: &MidHandshakeSslStream<Below>) -> String {
     match failed.ssl().verify_result() {
         X509VerifyResult::OK => failed.error().to_string(),
-        wrong => format!("the certificate is not valid: {}", wrong.error_string()),
+        wrong => format!("certificate verify failed: {}", wrong.error_string()),
     }
 }
 

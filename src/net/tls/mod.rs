@@ -29,9 +29,9 @@ pub use dane::Dane;
 pub use stream::Stream;
 
 use super::Duplex;
+use crate::net::Endpoint;
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use std::time::Instant;
 use thiserror::Error;
 
@@ -75,7 +75,7 @@ pub struct Handshake<'a> {
     /// The name asked for, and verified where the connector does.
     pub name: &'a str,
     /// Whose sessions may be resumed.
-    pub server: SocketAddr,
+    pub server: Endpoint,
     /// What the certificate has to match, whatever the connector verifies besides.
     pub dane: Option<&'a Dane>,
     /// When it has failed.

@@ -7,7 +7,7 @@ use crate::net::dns::Tlsa;
 use crate::sync::Mutex;
 use openssl::ssl::SslAcceptor;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -94,7 +94,7 @@ impl Client {
             }
         });
         let until = Instant::now() + Duration::from_secs(60);
-        let server = SocketAddr::from(([192, 0, 2, 1], port));
+        let server = SocketAddr::from(([192, 0, 2, 1], port)).into();
         let how = Handshake { name: "mx.test", server, dane, until, is_given_up: &|| false };
         let connector = self.connectors.get(&self.settings).expect("a connector");
         let stream = Stream::Clear(client).secured(&*connector, &how);
@@ -181,7 +181,7 @@ fn a_handshake_that_fails_with_a_session_forgets_all_of_that_server() {
         let fail = || {
             let (duplex, peer) = broken();
             let until = Instant::now() + Duration::from_secs(60);
-            let server = SocketAddr::from(([192, 0, 2, 1], 25));
+            let server = SocketAddr::from(([192, 0, 2, 1], 25)).into();
             let how = Handshake { name: "mx.test", server, dane: None, until, is_given_up: &|| false };
             let error = Stream::Clear(duplex).secured(&*connector, &how).expect_err("no handshake");
             peer.join().expect("ends");

@@ -5,9 +5,9 @@
 //! and an older version's may be put back); none is older than an hour, so that what a certificate was trusted for is
 //! looked at again in time. The clock is the caller's.
 
+use crate::net::Endpoint;
 use crate::sync::Mutex;
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// Kept at the most, for all servers together; the oldest makes room.
@@ -22,7 +22,7 @@ pub(super) struct Peer {
     /// The connector, which stands for the settings and the files that they name.
     pub connector: u64,
     /// Address and port.
-    pub server: SocketAddr,
+    pub server: Endpoint,
     /// The name that it was asked for.
     pub name: String,
 }
@@ -82,9 +82,10 @@ impl<S> Sessions<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::SocketAddr;
 
     fn peer(connector: u64, port: u16, name: &str) -> Peer {
-        Peer { connector, server: SocketAddr::from(([192, 0, 2, 1], port)), name: name.into() }
+        Peer { connector, server: SocketAddr::from(([192, 0, 2, 1], port)).into(), name: name.into() }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::net::dns::Tlsa;
 use openssl::ssl::{ErrorCode, SslAcceptor, SslStream};
 use socket2::SockRef;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ fn peer_address() -> SocketAddr {
 
 /// A handshake with nothing special.
 fn plain() -> Handshake<'static> {
-    Handshake { name: "mx.test", server: peer_address(), dane: None, until: patience(), is_given_up: &|| false }
+    Handshake { name: "mx.test", server: peer_address().into(), dane: None, until: patience(), is_given_up: &|| false }
 }
 
 /// Begins TLS as a client in this thread; `serve` is the server, in another.

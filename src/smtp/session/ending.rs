@@ -2,9 +2,10 @@
 //!
 //! The law: an explicit reply settles the transaction that it answers, and a 421 all behind it. A transaction whose last
 //! content octet was handed to the kernel, and that no reply settles, is in doubt. Any other may be sent again.
+//! Where each recipient has a reply of its own (LMTP), the law holds for each by itself.
 
 use super::receiving::BEHIND_A_DOT;
-use super::{Answers, Event, Flying, Owed, Session, State};
+use super::{Answers, Event, Flying, Owed, Said, Session, State};
 use crate::config::{Level, Trust};
 use crate::smtp::ladder::{Fact, Proof};
 use crate::smtp::reply::Reply;
@@ -20,22 +21,22 @@ pub enum End {
     Unsent {
         /// What happened.
         cause: Cause,
-        /// The replies to the first so many RCPTs; a refusal among them stands.
-        recipients: Vec<Reply>,
+        /// A refused RCPT in it stands, and every verdict.
+        said: Said,
     },
     /// The server was given all of it and never said what it did.
     InDoubt {
         /// What happened.
         cause: Cause,
-        /// The replies to the first so many RCPTs; a refusal among them stands.
-        recipients: Vec<Reply>,
+        /// A refused RCPT in it stands, and every verdict: the doubt is about the others.
+        said: Said,
     },
 }
 
 impl End {
     /// Not sent, and nothing said to any recipient.
     pub(super) fn unsent(cause: Cause) -> End {
-        End::Unsent { cause, recipients: Vec::new() }
+        End::Unsent { cause, said: Said::default() }
     }
 }
 
@@ -77,6 +78,8 @@ pub enum CloseReason {
     Lost(String),
     /// The server does not speak the protocol. The connection is to be aborted.
     Protocol(String),
+    /// Somebody has put octets in clear behind the 220 to STARTTLS. The connection is to be aborted.
+    Injected(&'static str),
     /// We gave it up inside something that cannot be finished. The connection is to be aborted.
     Abandoned(&'static str),
 }
@@ -84,7 +87,7 @@ pub enum CloseReason {
 impl CloseReason {
     /// Whether the connection must be reset rather than closed: something unfinished is in it.
     pub fn must_abort(&self) -> bool {
-        matches!(self, CloseReason::Protocol(_) | CloseReason::Abandoned(_))
+        matches!(self, CloseReason::Protocol(_) | CloseReason::Injected(_) | CloseReason::Abandoned(_))
     }
 }
 
@@ -96,7 +99,7 @@ impl fmt::Display for CloseReason {
             CloseReason::NotReady(reply) => write!(f, "the server is not ready: {reply}"),
             CloseReason::ByServer(reply) => write!(f, "closed by the server: {reply}"),
             CloseReason::NotSecure(text) | CloseReason::Lost(text) | CloseReason::Protocol(text) => f.write_str(text),
-            CloseReason::Abandoned(why) => f.write_str(why),
+            CloseReason::Injected(why) | CloseReason::Abandoned(why) => f.write_str(why),
         }
     }
 }
@@ -223,7 +226,7 @@ impl Session {
 
 /// What is known of a transaction that the end of its session has cut short.
 fn interrupted(mut flight: Flying, written: u64, reason: &CloseReason) -> End {
-    let settled = flight.is_refused() || flight.decision.is_some();
+    let settled = flight.is_refused() || flight.is_decided();
     let stands = settled && flight.void.is_none() && !flight.was_told_to_leave();
     if let Some(answers) = stands.then(|| flight.answers()).flatten() {
         return End::Answered(answers);
@@ -235,11 +238,13 @@ fn interrupted(mut flight: Flying, written: u64, reason: &CloseReason) -> End {
     if let Some(cause) = flight.given_up.take_if(|_| !whole) {
         return End::unsent(cause);
     }
-    let recipients = flight.take_recipients();
+    let said = flight.take_said();
     match reason {
-        CloseReason::ByServer(reply) => End::Unsent { cause: Cause::Closing(reply.clone()), recipients },
-        other if whole => End::InDoubt { cause: Cause::Lost(other.to_string()), recipients },
-        other => End::Unsent { cause: Cause::Lost(other.to_string()), recipients },
+        CloseReason::ByServer(reply) => {
+            End::Unsent { cause: Cause::Closing(reply.clone()), said: said.without_farewells() }
+        }
+        other if whole => End::InDoubt { cause: Cause::Lost(other.to_string()), said },
+        other => End::Unsent { cause: Cause::Lost(other.to_string()), said },
     }
 }
 
@@ -253,20 +258,21 @@ fn refused_in_front(reply: Reply) -> Cause {
 
 /// What the replies of a transaction amount to.
 fn conclude(flight: &mut Flying) -> End {
-    let taken = flight.decision.as_ref().is_some_and(Reply::is_positive);
+    let taken = flight.is_taken();
     if let Some(reply) = flight.void.take() {
         let cause = refused_in_front(reply);
         // Its RSET or its place in line was refused, and yet a content was taken: under which envelope, nobody can say.
-        return if taken { End::InDoubt { cause, recipients: Vec::new() } } else { End::unsent(cause) };
+        return if taken { End::InDoubt { cause, said: Said::default() } } else { End::unsent(cause) };
     }
     if let Some(cause) = flight.given_up.take_if(|_| flight.content_end.is_none()) {
         return End::unsent(cause);
     }
     // A farewell in the place of the verdict on MAIL or on accepted recipients is no verdict.
     let decides = if flight.has_accepted_recipient() { &flight.decision } else { &flight.mail };
-    if let Some(reply) = decides.as_ref().filter(|reply| reply.code == 421) {
+    let verdicts = flight.verdicts.iter().map(|verdict| &verdict.1);
+    if let Some(reply) = decides.iter().chain(verdicts).find(|reply| reply.code == 421) {
         let cause = Cause::Closing(reply.clone());
-        return End::Unsent { cause, recipients: flight.take_recipients() };
+        return End::Unsent { cause, said: flight.take_said().without_farewells() };
     }
     match flight.answers() {
         Some(answers) => End::Answered(answers),

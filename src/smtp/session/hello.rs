@@ -1,4 +1,5 @@
-//! From the greeting until transactions may begin: EHLO or HELO, and STARTTLS (RFC 3207) between two EHLOs.
+//! From the greeting until transactions may begin: EHLO or HELO, and STARTTLS (RFC 3207) between two EHLOs. In LMTP it is LHLO,
+//! with nothing to fall back to (RFC 2033 section 4.1).
 //!
 //! STARTTLS ends its group. What the server said in clear is worth nothing once the connection is encrypted: its offers are
 //! forgotten and EHLO is said again. Octets behind the 220 to STARTTLS, whether in the same write or later, are somebody's who
@@ -6,6 +7,7 @@
 //! that a server or somebody between says leads to [`Event::Ready`] without it.
 
 use super::{CloseReason, Event, Owed, Session, State};
+use crate::config::Protocol;
 use crate::smtp::command;
 use crate::smtp::extension::Extensions;
 use crate::smtp::reply::{Reply, ReplyParser};
@@ -30,13 +32,25 @@ impl Session {
         self.greeting = reply.lines.join(" ");
         // Firewalls that blank out the greeting break ESMTP too. But where HELO is of no use it is not tried.
         let masked = self.greeting.contains("***") || self.greeting.bytes().all(|b| b"*20 ".contains(&b));
-        let helo = masked && !self.greeting.is_empty() && !self.needs_tls();
-        self.say_hello(if helo { "HELO" } else { "EHLO" });
+        if masked && !self.greeting.is_empty() && !self.needs_tls() && self.has_helo() {
+            self.say_hello("HELO", Owed::Helo);
+        } else {
+            self.introduce();
+        }
     }
 
-    fn say_hello(&mut self, verb: &str) {
+    fn introduce(&mut self) {
+        self.say_hello(if self.has_helo() { "EHLO" } else { "LHLO" }, Owed::Ehlo);
+    }
+
+    /// Whether the protocol has a greeting older than the one with extensions.
+    fn has_helo(&self) -> bool {
+        self.options.protocol == Protocol::Smtp
+    }
+
+    fn say_hello(&mut self, verb: &str, owed: Owed) {
         command::hello(verb, &self.options.helo_name, &mut self.output);
-        self.owed.push_back(if verb == "EHLO" { Owed::Ehlo } else { Owed::Helo });
+        self.owed.push_back(owed);
         self.state = State::Hello;
     }
 
@@ -46,16 +60,16 @@ impl Session {
                 self.offered = Extensions::parse(&reply, &self.options.ignore_extensions);
             }
             self.introduced();
-        } else if esmtp && reply.is_permanent() && self.needs_tls() {
-            self.close(CloseReason::NotSecure(format!("the server refused EHLO, and so offers no TLS: {reply}")));
-        } else if esmtp && reply.is_permanent() {
-            self.say_hello("HELO");
-        } else {
+        } else if !(esmtp && reply.is_permanent() && self.has_helo()) {
             self.close(CloseReason::NotReady(reply));
+        } else if self.needs_tls() {
+            self.close(CloseReason::NotSecure(format!("the server refused EHLO, and so offers no TLS: {reply}")));
+        } else {
+            self.say_hello("HELO", Owed::Helo);
         }
     }
 
-    /// EHLO or HELO is answered: encryption is next, or all is ready.
+    /// EHLO, LHLO or HELO is answered: encryption is next, or all is ready.
     fn introduced(&mut self) {
         match self.options.starttls {
             StartTls::IfOffered | StartTls::Needed if self.offered.starttls => {
@@ -97,7 +111,7 @@ impl Session {
     pub(super) fn heard_in_clear(&mut self, octets: &[u8]) {
         if !octets.is_empty() {
             let text = "the server's 220 to STARTTLS had something behind it that was not encrypted";
-            self.fail(CloseReason::Protocol(text.to_owned()));
+            self.fail(CloseReason::Injected(text));
         }
     }
 
@@ -108,7 +122,7 @@ impl Session {
             self.parser = ReplyParser::default();
             self.closing = None;
             self.options.starttls = StartTls::Never;
-            self.say_hello("EHLO");
+            self.introduce();
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The SMTP client session (RFC 5321) with pipelining inside and across transactions (RFC 2920, RFC 3030), as a pure
+//! The SMTP and LMTP client session (RFC 5321, RFC 2033) with pipelining inside and across transactions (RFC 2920, RFC 3030), as a pure
 //! state machine: octets in, octets and events out. No socket, no clock, no thread, no log.
 //!
 //! Two cursors run over one queue of transactions. The **sending cursor** (`sending`) stands in the youngest
@@ -44,6 +44,7 @@ mod stage;
 #[cfg(test)]
 mod tests;
 mod transaction;
+mod verdicts;
 
 use super::extension::Extensions;
 use super::ladder::{self, Fact, Knowledge, Proof};
@@ -51,19 +52,21 @@ use super::reply::{Reply, ReplyParser};
 use super::stuffing::Stuffer;
 use super::tally::Tally;
 use super::window::{Flight, Window, WindowBounds};
-use crate::config::{Level, Trust};
+use crate::config::{Level, Protocol, Trust};
 use std::collections::VecDeque;
 
 pub use ending::{Cause, CloseReason, End};
 pub use hello::StartTls;
 pub use stage::Stage;
-pub use transaction::{Answers, Transaction, TransactionId};
+pub use transaction::{Answers, Said, Transaction, TransactionId};
 use transaction::{Flying, Step};
 
 /// What the session needs to know before it starts.
 #[derive(Debug, Clone)]
 pub struct SessionOptions {
-    /// The name in EHLO.
+    /// What is spoken.
+    pub protocol: Protocol,
+    /// The name in EHLO or LHLO.
     pub helo_name: String,
     /// EHLO keywords not to be seen, in upper case.
     pub ignore_extensions: Vec<String>,
@@ -123,10 +126,11 @@ pub enum Event {
     Learned(Fact),
 }
 
-/// One entry of the FIFO: what a reply is owed for.
+/// One entry of the FIFO: what a reply is owed for; in LMTP, for the end of content, more than one ([`verdicts`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Owed {
     Greeting,
+    /// EHLO or LHLO.
     Ehlo,
     Helo,
     StartTls,
@@ -135,6 +139,8 @@ enum Owed {
     ProbeSurplus,
     /// The RSET that earns `overlap`.
     ProofReset,
+    /// The RSET behind content for nobody, which LMTP need not answer.
+    SilenceReset,
     Reset(TransactionId),
     Mail(TransactionId),
     Rcpt(TransactionId),
@@ -258,17 +264,6 @@ impl Session {
     /// What the server offers; empty before [`Event::Ready`].
     pub fn offered(&self) -> &Extensions {
         &self.offered
-    }
-
-    /// The most recipients that one transaction should name.
-    pub fn recipient_limit(&self) -> usize {
-        let limits = [self.offered.limits.rcpt_max, self.known.rcpt_max];
-        limits.into_iter().flatten().min().map_or(usize::MAX, |n| n.max(1) as usize)
-    }
-
-    /// The most recipient domains that one transaction should name (RFC 9422, RCPTDOMAINMAX).
-    pub fn domain_limit(&self) -> usize {
-        self.offered.limits.rcpt_domain_max.map_or(usize::MAX, |n| n as usize)
     }
 
     /// The level at which a transaction begun now would be sent.

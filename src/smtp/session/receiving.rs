@@ -1,7 +1,9 @@
-//! The receiving cursor: each reply pops one entry of the FIFO and is judged by that entry's type.
+//! The receiving cursor: each reply pops one entry of the FIFO and is judged by that entry's type. How many replies the end of content
+//! has in LMTP is in `verdicts.rs`.
 
 use super::ending::recipient_limit;
 use super::{CloseReason, Flying, Owed, Probe, Session, State, Step, TransactionId};
+use crate::config::Protocol;
 use crate::smtp::ladder::{Fact, Proof};
 use crate::smtp::reply::Reply;
 
@@ -26,6 +28,7 @@ impl Session {
     }
 
     fn answered(&mut self, mut reply: Reply) {
+        self.pass_over_silence(&reply);
         let Some(owed) = self.owed.pop_front() else { return self.unasked(reply) };
         if !matches!(owed, Owed::ProbeChunk | Owed::ProbeReset | Owed::ProbeSurplus) {
             self.tally.reply(&reply);
@@ -53,6 +56,7 @@ impl Session {
             Owed::StartTls => self.starttls_answered(reply),
             Owed::ProbeChunk | Owed::ProbeReset | Owed::ProbeSurplus => self.probe_answered(owed, &reply),
             Owed::ProofReset => self.proof_answered(&reply),
+            Owed::SilenceReset => self.silence_answered(reply),
             Owed::Reset(id) => self.reset_answered(id, reply),
             Owed::Mail(id) => self.mail_answered(id, reply),
             Owed::Rcpt(id) => self.rcpt_answered(id, reply),
@@ -126,6 +130,8 @@ impl Session {
             // Which command the next reply is for, nobody can say.
             self.overlap_failed();
             self.abandon(BEHIND_A_DOT);
+        } else if self.options.protocol == Protocol::Lmtp {
+            self.lose_count(reply);
         }
     }
 
@@ -213,8 +219,8 @@ impl Session {
         let to_nobody = flight.void.is_none() && !flight.said_yes_to_a_recipient();
         match (wanted, to_nobody) {
             (true, _) => self.start_content(),
-            (false, true) => self.send_lone_dot(),
-            (false, false) => self.abandon("the server asked for content under an envelope that is not to be sent"),
+            (false, true) if self.options.protocol == Protocol::Smtp => self.send_lone_dot(),
+            _ => self.abandon("the server asked for content under an envelope that is not to be sent"),
         }
     }
 
@@ -227,7 +233,7 @@ impl Session {
             return self.fail(CloseReason::Protocol(format!("the server answered \"{reply}\" to unfinished content")));
         }
         flight.step = Step::Done;
-        flight.decision = Some(reply);
+        self.decided(Owed::Dot(id), id, reply);
         if early {
             self.settle_ended();
             self.abandon("the server refused the content before its end");
@@ -244,13 +250,16 @@ impl Session {
         if (early && !reply.is_negative()) || reply.code / 100 == 3 {
             return self.fail(CloseReason::Protocol(format!("the server answered \"{reply}\" to an unfinished chunk")));
         }
-        if last || reply.is_negative() {
+        if last {
+            self.decided(Owed::Chunk { id, last, end }, id, reply);
+        } else if reply.is_negative() {
             flight.decision.get_or_insert(reply);
         }
+        let Some(flight) = self.flight(id) else { return };
         // A chunk that was answered before its end is still finished to the octet, unless that is too much.
         const WORTH_FINISHING: u64 = 256 * 1024;
         if let Step::Content { sent, chunk_end } = flight.step
-            && flight.decision.is_some()
+            && flight.is_decided()
             && flight.owed == 0
             && chunk_end - sent > WORTH_FINISHING
         {
@@ -275,7 +284,7 @@ impl Session {
         self.fail(CloseReason::Protocol(text));
     }
 
-    fn paid(&mut self, id: TransactionId) {
+    pub(super) fn paid(&mut self, id: TransactionId) {
         if let Some(flight) = self.flight(id) {
             flight.owed = flight.owed.saturating_sub(1);
         }
@@ -291,6 +300,8 @@ impl Session {
 /// Whether a reply to BDAT says that the chunk was not read as a chunk.
 fn is_not_consumed(flight: &Flying, reply: &Reply) -> bool {
     match reply.code {
+        // One recipient's verdict on content that the others have theirs on.
+        _ if !flight.verdicts.is_empty() => false,
         500 | 502 => true,
         501 | 503 => flight.has_accepted_recipient() && flight.decision.is_none(),
         _ => false,

@@ -102,6 +102,7 @@ impl Session {
         match self.flights.back() {
             _ if self.state != State::Ready => false,
             Some(flight) if flight.step != Step::Done => self.advance(),
+            Some(_) if self.silence_is_due() => self.say_silence_reset(),
             _ => self.retired.is_some() && self.owed.is_empty() && self.say_quit(),
         }
     }
@@ -138,6 +139,7 @@ impl Session {
         let starts = flight.owed == 0 && matches!(flight.step, Step::Reset | Step::Mail);
         match flight.level {
             Level::Lockstep => nothing_owed,
+            _ if self.awaits_a_chunk(flight) => false,
             Level::Envelope | Level::Chunk if starts => nothing_owed,
             Level::Overlap if starts => nothing_owed || self.only_an_end_is_owed(),
             _ if flight.step == Step::Data && flight.level == Level::Overlap && flight.chunked => {

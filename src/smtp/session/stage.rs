@@ -6,7 +6,7 @@ use crate::config::Level;
 /// What the oldest unanswered command is: it decides how long to wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// The greeting, EHLO, HELO or STARTTLS.
+    /// The greeting, EHLO, LHLO, HELO or STARTTLS.
     Greeting,
     /// A RSET with nothing behind it.
     Reset,
@@ -45,7 +45,7 @@ impl Session {
         let stage = match self.owed.front()? {
             Owed::Greeting | Owed::Ehlo | Owed::Helo | Owed::StartTls => Stage::Greeting,
             Owed::ProbeSurplus | Owed::ProofReset => Stage::Proof,
-            Owed::ProbeReset => Stage::Reset,
+            Owed::ProbeReset | Owed::SilenceReset => Stage::Reset,
             Owed::Reset(id) => match self.flights.iter().find(|f| f.id == *id) {
                 Some(flight) if flight.level >= Level::Chunk => Stage::Mail,
                 Some(flight) if flight.overlaps => Stage::Overlap,

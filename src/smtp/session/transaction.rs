@@ -1,6 +1,6 @@
 //! One mail transaction (RFC 5321 3.3): what was asked for, how far it has been sent, and what was answered.
 
-use super::Cause;
+use super::{Cause, Session};
 use crate::config::Level;
 use crate::mail::{Content, Envelope};
 use crate::smtp::reply::Reply;
@@ -27,41 +27,95 @@ impl Transaction {
     }
 }
 
+/// What was said to single recipients of a transaction. Each is named by its place in [`Transaction::recipients`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Said {
+    /// The replies to the first so many RCPTs.
+    recipients: Vec<Reply>,
+    /// LMTP's replies to the content, by rising place.
+    verdicts: Vec<(usize, Reply)>,
+}
+
+impl Said {
+    /// For tests of what becomes of it.
+    #[cfg(test)]
+    pub fn new(recipients: Vec<Reply>, verdicts: Vec<(usize, Reply)>) -> Said {
+        Said { recipients, verdicts }
+    }
+
+    /// The reply to its RCPT.
+    pub fn recipient(&self, place: usize) -> Option<&Reply> {
+        self.recipients.get(place)
+    }
+
+    /// The reply to the content that was for this recipient alone (LMTP).
+    pub fn verdict(&self, place: usize) -> Option<&Reply> {
+        let found = self.verdicts.binary_search_by_key(&place, |verdict| verdict.0).ok()?;
+        self.verdicts.get(found).map(|verdict| &verdict.1)
+    }
+
+    /// Without the verdicts that are a 421: what that refuses is the connection.
+    pub(super) fn without_farewells(mut self) -> Said {
+        self.verdicts.retain(|(_, reply)| reply.code != 421);
+        self
+    }
+}
+
+impl Session {
+    /// The most recipients that one transaction should name.
+    pub fn recipient_limit(&self) -> usize {
+        let limits = [self.offered.limits.rcpt_max, self.known.rcpt_max];
+        limits.into_iter().flatten().min().map_or(usize::MAX, |n| n.max(1) as usize)
+    }
+
+    /// The most recipient domains that one transaction should name (RFC 9422, RCPTDOMAINMAX).
+    pub fn domain_limit(&self) -> usize {
+        self.offered.limits.rcpt_domain_max.map_or(usize::MAX, |n| n as usize)
+    }
+}
+
 /// The replies to a transaction that ran to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answers {
     mail: Reply,
-    recipients: Vec<Reply>,
+    said: Said,
     decision: Option<Reply>,
 }
 
 impl Answers {
     /// The reply that decides over the transaction's recipient at `index` (a place in [`Transaction::recipients`]):
-    /// the refused MAIL, else the refused RCPT, else the reply to the content, else (envelope only) the RCPT's 250.
+    /// the refused MAIL, else the refused RCPT, else the reply to the content (all of it, or for this recipient), else
+    /// (envelope only) the RCPT's 250.
     pub fn decisive(&self, index: usize) -> &Reply {
-        let to_recipient = self.recipients.get(index).filter(|_| self.mail.is_positive());
+        let to_recipient = self.recipient(index).filter(|_| self.mail.is_positive());
         match (to_recipient, &self.decision) {
             (None, _) => &self.mail,
             (Some(reply), Some(decision)) if reply.is_positive() => decision,
+            (Some(reply), None) if reply.is_positive() => self.said.verdict(index).unwrap_or(reply),
             (Some(reply), _) => reply,
         }
     }
 
     /// Whether the server took the message for at least one recipient.
     pub fn is_accepted(&self) -> bool {
-        let to_somebody = self.mail.is_positive() && self.recipients.iter().any(Reply::is_positive);
-        to_somebody && self.decision.as_ref().is_some_and(Reply::is_positive)
+        let to_somebody = self.mail.is_positive() && self.said.recipients.iter().any(Reply::is_positive);
+        to_somebody && is_taken(self.decision.as_ref(), &self.said.verdicts)
     }
 
     /// Whether any reply that decides is a refusal.
     pub fn has_refusal(&self) -> bool {
-        (0..self.recipients.len().max(1)).any(|index| self.decisive(index).is_negative())
+        (0..self.said.recipients.len().max(1)).any(|index| self.decisive(index).is_negative())
     }
 
     /// The reply to RCPT, for a reader who looks for a limit on recipients.
     pub fn recipient(&self, index: usize) -> Option<&Reply> {
-        self.recipients.get(index)
+        self.said.recipient(index)
     }
+}
+
+/// Whether a reply to the content says that it was taken, for all or for somebody.
+fn is_taken(decision: Option<&Reply>, verdicts: &[(usize, Reply)]) -> bool {
+    decision.is_some_and(Reply::is_positive) || verdicts.iter().any(|verdict| verdict.1.is_positive())
 }
 
 /// Where the sending cursor stands in a transaction.
@@ -102,8 +156,10 @@ pub(super) struct Flying {
     pub void: Option<Reply>,
     pub mail: Option<Reply>,
     pub recipients: Vec<Reply>,
-    /// The reply to DATA when it was not 354, to the dot, or to the BDAT that settled it.
+    /// The reply to DATA when it was not 354, to the dot, or to the BDAT that settled it: one for all recipients.
     pub decision: Option<Reply>,
+    /// LMTP's replies to the content, with the places of their recipients.
+    pub verdicts: Vec<(usize, Reply)>,
     /// Replies owed by the server.
     pub owed: usize,
     /// The place in the output behind the last octet of content and its end mark, once that was generated.
@@ -126,6 +182,7 @@ impl Flying {
             mail: None,
             recipients: Vec::new(),
             decision: None,
+            verdicts: Vec::new(),
             owed: 0,
             content_end: None,
             given_up: None,
@@ -155,7 +212,14 @@ impl Flying {
 
     /// Whether a 421 is among its replies: what that refuses is the connection.
     pub fn was_told_to_leave(&self) -> bool {
-        [&self.mail, &self.decision].into_iter().flatten().chain(&self.recipients).any(|reply| reply.code == 421)
+        let to_all = [&self.mail, &self.decision].into_iter().flatten();
+        let to_some = self.recipients.iter().chain(self.verdicts.iter().map(|verdict| &verdict.1));
+        to_all.chain(to_some).any(|reply| reply.code == 421)
+    }
+
+    /// Whether a reply says that content was taken, under whichever envelope.
+    pub fn is_taken(&self) -> bool {
+        is_taken(self.decision.as_ref(), &self.verdicts)
     }
 
     /// Whether it is over: all was sent, all is answered.
@@ -173,15 +237,19 @@ impl Flying {
         self.step == Step::Done
     }
 
-    /// The replies to RCPT, as far as they count: under a RSET and a MAIL that were accepted.
-    pub fn take_recipients(&mut self) -> Vec<Reply> {
+    /// What was said to its recipients, as far as it counts: under a RSET and a MAIL that were accepted.
+    pub fn take_said(&mut self) -> Said {
         let counts = self.void.is_none() && self.mail.as_ref().is_some_and(Reply::is_positive);
-        if counts { std::mem::take(&mut self.recipients) } else { Vec::new() }
+        if counts { self.said() } else { Said::default() }
+    }
+
+    fn said(&mut self) -> Said {
+        Said { recipients: std::mem::take(&mut self.recipients), verdicts: std::mem::take(&mut self.verdicts) }
     }
 
     /// The replies, when it ran to its end.
     pub fn answers(&mut self) -> Option<Answers> {
         let mail = self.mail.take()?;
-        Some(Answers { mail, recipients: std::mem::take(&mut self.recipients), decision: self.decision.take() })
+        Some(Answers { mail, said: self.said(), decision: self.decision.take() })
     }
 }

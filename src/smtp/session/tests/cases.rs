@@ -1,9 +1,9 @@
 //! Single cases that a socket cannot show, or that chance would seldom find.
 
 use super::play::{Order, all_earned, options, play};
-use super::server::Manners;
+use super::properties::HONEST;
 use super::world::{self, Plan};
-use crate::config::{Level, Trust};
+use crate::config::{Level, Protocol, Trust};
 use crate::smtp::ladder::{Fact, Knowledge, Proof};
 use crate::smtp::session::{
     Cause, CloseReason, End, Event, Session, SessionOptions, Stage, Transaction, TransactionId, Want,
@@ -12,7 +12,13 @@ use crate::smtp::window::WindowBounds;
 
 /// A session that is ready, on a server that offers PIPELINING and perhaps CHUNKING.
 fn ready(level: Level, chunking: bool) -> Session {
-    let mut session = Session::new(options(level, Trust::Stream, 8), Knowledge::default());
+    ready_by(Protocol::Smtp, level, chunking)
+}
+
+/// The same, by this protocol.
+pub fn ready_by(protocol: Protocol, level: Level, chunking: bool) -> Session {
+    let options = SessionOptions { protocol, ..options(level, Trust::Stream, 8) };
+    let mut session = Session::new(options, Knowledge::default());
     session.input(b"220 x\r\n");
     written(&mut session);
     session.input(if chunking {
@@ -29,13 +35,13 @@ fn transaction(plan: &Plan) -> Transaction {
     world::transaction(0, plan, content.as_deref())
 }
 
-fn begin(session: &mut Session, plan: &Plan) -> TransactionId {
+pub fn begin(session: &mut Session, plan: &Plan) -> TransactionId {
     assert!(session.has_room());
     session.begin(transaction(plan))
 }
 
 /// Everything that can be written without content, written.
-fn written(session: &mut Session) -> String {
+pub fn written(session: &mut Session) -> String {
     let mut all = Vec::new();
     while session.want() == Want::Write {
         all.extend_from_slice(session.output());
@@ -44,7 +50,7 @@ fn written(session: &mut Session) -> String {
     String::from_utf8(all).expect("commands")
 }
 
-fn end(session: &mut Session) -> Option<End> {
+pub fn end(session: &mut Session) -> Option<End> {
     loop {
         match session.next_event()? {
             Event::Ended { end, .. } => return Some(end),
@@ -53,7 +59,7 @@ fn end(session: &mut Session) -> Option<End> {
     }
 }
 
-fn content(session: &mut Session) -> usize {
+pub fn content(session: &mut Session) -> usize {
     match session.want() {
         Want::Content { max, .. } => max,
         other => panic!("content should be wanted: {other:?}"),
@@ -208,7 +214,7 @@ fn the_tail_that_carries_the_proof_is_small_and_written_by_itself() {
 
 #[test]
 fn a_large_message_goes_in_chunks_under_any_cut() {
-    let manners = Manners { pipelining: true, chunking: true, probe_replies: 2, stop: None };
+    let manners = HONEST;
     for (plan, taken) in [
         (Plan::good(3, 1_200_000), 1),
         (Plan { recipients: vec![550, 450], ..Plan::good(2, 1_200_000) }, 0),
@@ -262,7 +268,7 @@ fn the_end_of_a_message_that_is_too_much_for_the_window_waits_for_those_before_i
 
 #[test]
 fn eight_resets_that_no_message_paid_for_end_a_connection_in_good_order() {
-    let manners = Manners { pipelining: true, chunking: true, probe_replies: 2, stop: None };
+    let manners = HONEST;
     let refused = Plan { recipients: vec![550], ..Plan::good(1, 10) };
     for level in [Level::Envelope, Level::Overlap, Level::Stream] {
         let outcome = play(

@@ -2,9 +2,10 @@
 //!
 //! [`world`] says what is sent and how the server decides; [`server`] holds the client to the letter of the RFCs while
 //! it answers; [`play`] lets the two talk, cut and interleaved by dice. [`properties`] states what must hold in all cases,
-//! [`cases`] what happens in a few, [`starttls`] what comes before all of it where encryption is wanted.
+//! [`cases`] what happens in a few, [`lmtp`] in LMTP, [`starttls`] what comes before all of it where encryption is wanted.
 
 mod cases;
+mod lmtp;
 mod play;
 mod properties;
 mod server;

@@ -3,7 +3,7 @@
 
 use super::server::{Manners, Server};
 use super::world::{self, Dice, Plan};
-use crate::config::{Level, Trust};
+use crate::config::{Level, Protocol, Trust};
 use crate::smtp::ladder::{Fact, Knowledge, Proof};
 use crate::smtp::session::{CloseReason, End, Event, Session, SessionOptions, Stage, TransactionId, Want};
 use crate::smtp::window::WindowBounds;
@@ -38,6 +38,7 @@ impl Outcome {
 
 pub fn options(max_level: Level, trust: Trust, window: usize) -> SessionOptions {
     SessionOptions {
+        protocol: Protocol::Smtp,
         helo_name: "client.test".into(),
         ignore_extensions: Vec::new(),
         max_level,
@@ -72,10 +73,12 @@ impl Order {
     }
 }
 
+/// Lets a session with these options, speaking the server's protocol, send them all.
 pub fn play(options: SessionOptions, known: Knowledge, manners: Manners, plans: &[Plan], order: Order) -> Outcome {
     let contents: Vec<_> =
         plans.iter().enumerate().map(|(n, plan)| plan.size.map(|size| world::content(n, size))).collect();
     let ahead = manners.pipelining && options.max_level > Level::Lockstep;
+    let options = SessionOptions { protocol: manners.protocol, ..options };
     let mut player = Player {
         session: Session::new(options, known),
         server: Server::new(manners, plans, &contents, ahead),

@@ -1,12 +1,16 @@
-//! A server that answers as it was told and holds the client to RFC 5321, 2920 and 3030: an assertion fails at the first
+//! A server that answers as it was told and holds the client to RFC 5321, 2033, 2920 and 3030: an assertion fails at the first
 //! command out of order, content out of place, or octet sent ahead of its time.
 
 use super::world::{self, Plan};
+use crate::config::Protocol;
 use crate::smtp::stuffing::Unstuffer;
 
 /// What the server offers and how it behaves.
 #[derive(Debug, Clone)]
 pub struct Manners {
+    pub protocol: Protocol,
+    /// In LMTP, a last chunk for nobody has no reply, as RFC 2033 section 4.3 says; else it is refused.
+    pub silent: bool,
     pub pipelining: bool,
     pub chunking: bool,
     /// Replies in the honesty probe: 2 for a chunk that is consumed.
@@ -140,7 +144,7 @@ impl<'a> Server<'a> {
     fn command(&mut self, line: &str) {
         assert!(self.ahead || self.out.is_empty(), "{line}: sent ahead in lock-step");
         match line.split_once([' ', ':']).map_or(line, |(verb, _)| verb) {
-            "EHLO" => self.ehlo(line),
+            "EHLO" | "LHLO" => self.ehlo(line),
             "RSET" => self.rset(line),
             "MAIL" => self.mail(line),
             "RCPT" => self.rcpt(line),
@@ -158,8 +162,12 @@ impl<'a> Server<'a> {
         assert!(!alone || content_follows || self.input.is_empty(), "{line}: something was sent behind it");
     }
 
+    fn is_lmtp(&self) -> bool {
+        self.manners.protocol == Protocol::Lmtp
+    }
+
     fn ehlo(&mut self, line: &str) {
-        assert_eq!(line, "EHLO client.test");
+        assert_eq!(line, if self.is_lmtp() { "LHLO client.test" } else { "EHLO client.test" });
         self.group_ended = true;
         let offers = [("PIPELINING", self.manners.pipelining), ("CHUNKING", self.manners.chunking)];
         let offers: String = offers.iter().filter(|o| o.1).map(|o| format!("250-{}\r\n", o.0)).collect();
@@ -214,7 +222,12 @@ impl<'a> Server<'a> {
         assert_eq!(line, "DATA");
         self.group_ended = true;
         let (plan, accepted) = self.addressed(line);
-        let code = if accepted { plan.data } else { plan.void };
+        let code = match accepted {
+            true => plan.data,
+            // RFC 2033 section 4.2.
+            false if self.is_lmtp() => 503,
+            false => plan.void,
+        };
         if self.act(code, "data") && code == 354 {
             self.content.clear();
             self.mode = Mode::Data(Unstuffer::default());
@@ -240,20 +253,29 @@ impl<'a> Server<'a> {
     fn chunk_ended(&mut self, last: bool) {
         let Some(open) = &self.open else {
             assert_eq!(std::mem::take(&mut self.content), b"NOOP\r\n", "the chunk of the probe");
-            self.act(503, "probe");
+            if !(self.is_lmtp() && self.manners.silent) {
+                self.act(503, "probe");
+            }
             return;
         };
         let plan = &self.plans[open.message];
+        let lmtp = self.is_lmtp();
+        assert!(!(open.failed && last && lmtp), "how many replies would that have?");
         if open.failed || (open.accepted.is_empty() && !last) {
             // RFC 3030 section 2: every chunk behind a failed one fails too.
             self.open.as_mut().expect("open").failed = true;
             self.act(554, "chunk");
+        } else if open.accepted.is_empty() && lmtp && self.manners.silent {
+            self.content.clear();
         } else if open.accepted.is_empty() {
             self.act(if plan.void == 354 { 554 } else { plan.void }, "chunk");
             self.content.clear();
         } else if plan.data >= 400 {
+            let replies = if lmtp && last { open.accepted.len() } else { 1 };
             self.open.as_mut().expect("open").failed = true;
-            self.act(plan.data, "chunk");
+            for _ in 0..replies {
+                self.act(plan.data, "chunk");
+            }
         } else if last {
             self.content_ended(false);
         } else {
@@ -265,15 +287,29 @@ impl<'a> Server<'a> {
         let open = self.open.take().expect("open");
         let plan = &self.plans[open.message];
         let content = std::mem::take(&mut self.content);
-        let code = if open.accepted.is_empty() { 554 } else { plan.end };
         if open.accepted.is_empty() {
             assert!(by_dot && content.is_empty(), "content for nobody");
         } else {
             let expected = self.contents[open.message].as_ref().expect("content");
             assert!(content == *expected, "message {}: {} octets for {}", open.message, content.len(), expected.len());
         }
-        if self.act(code, "content") && code / 100 == 2 {
-            self.taken.push((open.message, open.accepted));
+        let mut taken = Vec::new();
+        match open.accepted.is_empty() {
+            true => drop(self.act(554, "content")),
+            false if self.is_lmtp() => {
+                for place in open.accepted {
+                    let code = plan.each[place];
+                    taken.extend(Some(place).filter(|_| self.act(code, "content") && code / 100 == 2));
+                }
+            }
+            false => {
+                taken = Some(open.accepted)
+                    .filter(|_| self.act(plan.end, "content") && plan.end / 100 == 2)
+                    .unwrap_or_default()
+            }
+        }
+        if !taken.is_empty() {
+            self.taken.push((open.message, taken));
             self.content_accepted = true;
         }
     }
@@ -281,6 +317,8 @@ impl<'a> Server<'a> {
     /// Replies, and tells whether the command is to be executed.
     fn act(&mut self, code: u16, text: &str) -> bool {
         match self.manners.stop {
+            // A store may have done it for all before it tells the first.
+            Some((_, stop)) if self.closed => matches!(stop, Stop::After | Stop::Reset),
             Some((at, stop)) if at == self.replies => {
                 self.closed = true;
                 match stop {

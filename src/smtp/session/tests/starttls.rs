@@ -54,7 +54,7 @@ fn nothing_may_come_in_clear_behind_the_220() {
                 true => session.input(format!("220 go\r\n{behind}").as_bytes()),
                 false => [b"220 go\r\n", behind.as_bytes()].into_iter().for_each(|octets| session.input(octets)),
             }
-            assert!(matches!(session.closed(), Some(CloseReason::Protocol(_))), "{behind:?}: {:?}", session.closed());
+            assert!(matches!(session.closed(), Some(CloseReason::Injected(_))), "{behind:?}: {:?}", session.closed());
             session.secured();
             assert_eq!((session.want(), session.next_event()), (Want::Closed, None));
         }

@@ -17,6 +17,8 @@ pub struct Plan {
     pub void: u16,
     /// The reply to the end of the content.
     pub end: u16,
+    /// The same in LMTP: for each recipient, if it was accepted.
+    pub each: Vec<u16>,
     /// Octets of content, about; `None` asks about the envelope only.
     pub size: Option<usize>,
 }
@@ -24,7 +26,8 @@ pub struct Plan {
 impl Plan {
     /// A message that is accepted whole.
     pub fn good(recipients: usize, size: usize) -> Plan {
-        Plan { mail: 250, recipients: vec![250; recipients], data: 354, void: 554, end: 250, size: Some(size) }
+        let all = vec![250; recipients];
+        Plan { mail: 250, recipients: all.clone(), data: 354, void: 554, end: 250, each: all, size: Some(size) }
     }
 }
 
@@ -69,14 +72,17 @@ pub fn plans(most: usize) -> impl Strategy<Value = Vec<Plan>> {
     let rcpt = prop_oneof![5 => Just(250), 1 => Just(251), 1 => Just(550), 1 => Just(450)];
     let data = prop_oneof![9 => Just(354), 1 => Just(451), 1 => Just(554)];
     let void = prop_oneof![1 => Just(503), 2 => Just(554), 1 => Just(354)];
-    let end = prop_oneof![5 => Just(250), 1 => Just(554), 1 => Just(451)];
+    let end = || prop_oneof![5 => Just(250), 1 => Just(554), 1 => Just(451)];
     let size =
         prop_oneof![1 => Just(None), 1 => Just(Some(0)), 16 => (1usize..400).prop_map(Some), 1 => Just(Some(40_000))];
-    let plan = (mail, vec(rcpt, 1..5), data, void, end, size);
-    vec(
-        plan.prop_map(|(mail, recipients, data, void, end, size)| Plan { mail, recipients, data, void, end, size }),
-        1..most,
-    )
+    let plan = (mail, vec(rcpt, 1..5), data, void, end(), vec(end(), 4), size);
+    vec(plan.prop_map(to_plan), 1..most)
+}
+
+fn to_plan(
+    (mail, recipients, data, void, end, each, size): (u16, Vec<u16>, u16, u16, u16, Vec<u16>, Option<usize>),
+) -> Plan {
+    Plan { mail, recipients, data, void, end, each, size }
 }
 
 /// Plans of a server that says anything to anything.
@@ -84,11 +90,8 @@ pub fn wild_plans() -> impl Strategy<Value = Vec<Plan>> {
     let code = || {
         proptest::sample::select(vec![250, 250, 250, 250, 354, 354, 354, 220, 421, 450, 452, 500, 502, 503, 550, 554])
     };
-    let plan = (code(), vec(code(), 1..4), code(), code(), code(), proptest::option::of(0usize..300));
-    vec(
-        plan.prop_map(|(mail, recipients, data, void, end, size)| Plan { mail, recipients, data, void, end, size }),
-        1..8,
-    )
+    let size = proptest::option::of(0usize..300);
+    vec((code(), vec(code(), 1..4), code(), code(), code(), vec(code(), 3), size).prop_map(to_plan), 1..8)
 }
 
 /// Chance that can be repeated.
