@@ -3,7 +3,7 @@
 //! Names, once shipped, stay. The defaults are those of [`crate::config::settings`]; a test says so.
 
 use super::kind::Kind::{Count, List, Octets, Text, Time, Words};
-use super::kind::bounds;
+use super::kind::{HOUR, STAGE, bounds};
 use super::syntax::{
     self, ACCOUNT, ADDRESS, CONGESTION, DIRECTORY, DSCP, HELO, HOST_LOOKUP, KEYWORDS, LANES, LEVEL, LINES, MODE,
     NAME_SERVERS, NAMES, NEWLINES, OPTIONAL_PATH, ORDER, PATH, PROTOCOL, RELAY, SIZEBINS, SOCKETS, TLS_FILE,
@@ -15,10 +15,6 @@ use crate::config::sorting;
 const K: u64 = 1 << 10;
 const G: u64 = 1 << 30;
 const T: u64 = 1 << 40;
-const SECOND: u64 = 1000;
-const HOUR: u64 = 3600 * SECOND;
-/// What a stage of a session may take, in milliseconds.
-const STAGE: super::kind::Bounds = bounds(100, 24 * HOUR);
 
 /// Every key, by section.
 pub static KEYS: &[Key] = &[
