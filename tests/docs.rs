@@ -5,7 +5,7 @@
 //! README's recipes work is shown by `tests/mta`.
 
 use pipelane::config::Config;
-use pipelane::config::keys::KEYS;
+use pipelane::config::keys;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
@@ -98,7 +98,7 @@ fn options(command: &str) -> BTreeSet<String> {
 fn the_manual_has_every_key_with_its_default_and_its_bounds() {
     let page = unescaped(&read("doc/man/pipelane.toml.5"));
     let (mut entries, text) = (Vec::new(), squeezed(&page));
-    for key in KEYS {
+    for key in keys::all() {
         let entry = format!(".It Li {} = {}", key.name, key.default_toml());
         let at = page.find(&format!("\n{entry}\n")).unwrap_or_else(|| panic!("no line \"{entry}\""));
         let rest = &page[at + 1..];
@@ -115,7 +115,7 @@ fn the_manual_has_every_key_with_its_default_and_its_bounds() {
 #[test]
 fn the_example_configuration_has_every_key_with_its_default() {
     let example = read("doc/pipelane.toml");
-    for key in KEYS {
+    for key in keys::all() {
         let line = format!("\n# {} = {}\n", key.name, key.default_toml());
         assert!(example.contains(&line), "{line:?} is not in doc/pipelane.toml");
     }
@@ -285,7 +285,7 @@ fn what_the_settings_of_postfix_are_here_is_there() {
         let is_word = ["-", "lmtp", "qmgr"].contains(&here.as_str());
         // A key with a dagger comes with a later change.
         let comes = here.ends_with("` \u{2020}");
-        assert!(is_word || comes || KEYS.iter().any(|k| k.name == key), "{setting}: {here}");
+        assert!(is_word || comes || keys::all().any(|k| k.name == key), "{setting}: {here}");
     }
     let page = read("docs/postfix-settings.md");
     for target in page.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {

@@ -6,7 +6,7 @@
 use super::error::{ERR_CONFLICT, ERR_KEY, ERR_NEXT_HOP, ERR_VALUE, Failure, OK};
 use super::guard::{self, Handle};
 use super::process;
-use crate::config::keys::{KEYS, KeyError, Section, set_limits, set_next_hop};
+use crate::config::keys::{self, KeyError, Section, set_limits, set_next_hop};
 use crate::config::{Config, NextHopSettings};
 use crate::mail::NextHop;
 use std::collections::BTreeMap;
@@ -44,7 +44,7 @@ impl ConfigHandle {
     }
 
     fn set(&mut self, key: &str, value: &str) -> Result<i32, Failure> {
-        match KEYS.iter().find(|known| known.name == key).map(|known| known.section()) {
+        match keys::all().find(|known| known.name == key).map(|known| known.section()) {
             Some(Section::Limits) => set_limits(&mut self.base.limits, key, value)?,
             _ => set_next_hop(Arc::make_mut(&mut self.base.defaults), key, value)?,
         }

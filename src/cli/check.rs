@@ -146,7 +146,7 @@ fn wrap(text: &mut String, paragraph: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pipelane::config::keys::KEYS;
+    use pipelane::config::keys;
 
     #[test]
     fn the_summary_shows_each_next_hop_with_its_own_settings() {
@@ -196,7 +196,7 @@ route * to [relay.example.net]:25
     #[test]
     fn the_list_of_keys_has_each_key_with_its_default_within_the_width() {
         let list = key_list();
-        for key in KEYS {
+        for key in keys::all() {
             let line = format!("\n  {} = {}\n", key.name, key.default_toml());
             assert!(list.contains(&line), "{line}");
         }

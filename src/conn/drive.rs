@@ -175,11 +175,7 @@ impl<T: Token> Connection<T> {
             Some(CloseReason::NotReady(reply) | CloseReason::ByServer(reply)) => {
                 OpenError::NotReady { server, reply: reply.clone() }
             }
-            Some(CloseReason::NotSecure(text)) => {
-                let pledge = &self.at.pledge;
-                let policy = pledge.settings(&self.opener.settings.tls).policy;
-                OpenError::NotSecure { server, policy, text: format!("{text}{}", pledge.because()) }
-            }
+            Some(CloseReason::NotSecure(text)) => self.opener.in_clear(&self.at, server, text),
             Some(CloseReason::Injected(why)) => OpenError::Injected { server, text: (*why).to_owned() },
             Some(CloseReason::NotAuthenticated { text, reply }) => {
                 OpenError::NotAuthenticated { server, text: text.clone(), reply: reply.clone() }

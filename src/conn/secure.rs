@@ -105,6 +105,12 @@ impl Opener {
         Ok(line)
     }
 
+    /// The server does not do TLS, which it is to.
+    pub(super) fn in_clear(&self, at: &Server, server: String, text: &str) -> OpenError {
+        let policy = at.pledge.settings(&self.settings.tls).policy;
+        OpenError::NotSecure { server, policy, text: format!("{text}{}", at.pledge.because()) }
+    }
+
     fn unsecured(&self, error: TlsError, at: &Server, server: &str) -> OpenError {
         let (server, policy) = (server.to_owned(), at.pledge.settings(&self.settings.tls).policy);
         let resumed = matches!(error, TlsError::Session(_));

@@ -57,6 +57,12 @@ pub(super) const fn bounds(least: u64, most: u64) -> Bounds {
     Bounds { least, most, zero: false }
 }
 
+/// In milliseconds, as times are.
+pub(super) const HOUR: u64 = 3600 * 1000;
+
+/// What a stage of a session may take.
+pub(super) const STAGE: Bounds = bounds(100, 24 * HOUR);
+
 impl Bounds {
     /// The same, and zero.
     pub(super) const fn or_zero(self) -> Bounds {

@@ -1,14 +1,15 @@
 //! The one table of keys: name, section, kind, default, documentation and setter of everything that can be set.
 //!
 //! The parser of the file, `pipelane check --keys`, `-o KEY=TEXT` on a command line, the manual and the C ABI all read
-//! [`KEYS`]; none of them knows a key by itself. [`set_listen`], [`set_limits`] and [`set_next_hop`] set one key from a text.
+//! [`all`] of them; none of them knows a key by itself. [`set_listen`], [`set_limits`] and [`set_next_hop`] set one key from a text.
 
 mod kind;
+mod next_hop;
 mod syntax;
 mod table;
 
 pub use kind::{Bounds, Kind, Syntax, Value};
-pub use table::KEYS;
+pub use table::all;
 
 use super::errors::key_text;
 use super::{Limits, Listen, NextHopSettings};
@@ -40,7 +41,7 @@ impl Section {
 
     /// The keys of this section, in the order of the manual.
     pub fn keys(self) -> impl Iterator<Item = &'static Key> {
-        KEYS.iter().filter(move |key| key.section() == self)
+        all().filter(move |key| key.section() == self)
     }
 }
 
@@ -170,7 +171,7 @@ macro_rules! settings {
 settings!(Listen: Listen, Limits: Limits, NextHop: NextHopSettings);
 
 fn find<S: Settings>(name: &str) -> Result<(&'static Key, &'static Kind<S>), KeyError> {
-    let found = KEYS.iter().filter(|key| key.name == name).find_map(|key| Some((key, S::kind(key)?)));
+    let found = all().filter(|key| key.name == name).find_map(|key| Some((key, S::kind(key)?)));
     found.ok_or_else(|| KeyError::Unknown { key: name.to_owned(), hint: hint(name, S::SECTION) })
 }
 
@@ -202,7 +203,7 @@ pub fn set_next_hop(settings: &mut NextHopSettings, name: &str, text: &str) -> R
 
 /// What may have been meant by an unknown key: one of another section, or one that is written much alike.
 fn hint(name: &str, section: Section) -> String {
-    if let Some(key) = KEYS.iter().find(|key| key.name == name && key.section() != section) {
+    if let Some(key) = all().find(|key| key.name == name && key.section() != section) {
         return format!("; it belongs in {}", key.section().heading());
     }
     did_you_mean(name, section.keys().map(|key| key.name))

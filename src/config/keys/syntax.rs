@@ -25,6 +25,7 @@ const MAX_PATH: usize = 4095;
 pub(super) const PATH: Syntax = Syntax { name: "path", expected: "an absolute path, such as \"/run/pipelane\"" };
 pub(super) const OPTIONAL_PATH: Syntax =
     Syntax { name: "path", expected: "an absolute path, or \"\" for the system's temporary directory" };
+pub(super) const DIRECTORY: Syntax = Syntax { name: "path", expected: "an absolute path, or \"\" for none" };
 pub(super) const SOCKETS: Syntax = Syntax {
     name: "array of address:port",
     expected: "an array of different addresses, such as [\"127.0.0.1:2003\", \"[::1]:2003\"]",

@@ -156,8 +156,8 @@ fn keys_with_the_same_default_reach_different_fields() {
 
 #[test]
 fn every_key_has_a_name_of_its_own_and_a_text() {
-    for (n, key) in KEYS.iter().enumerate() {
-        assert!(!KEYS[..n].iter().any(|other| other.name == key.name), "{} twice", key.name);
+    for (n, key) in all().enumerate() {
+        assert!(!all().take(n).any(|other| other.name == key.name), "{} twice", key.name);
         assert!(key.name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{}", key.name);
         assert!(key.doc.ends_with('.') && key.doc.len() > 20, "{}: {}", key.name, key.doc);
         assert!(!key.doc.contains("  ") && !key.doc.contains('\n'), "{}: {}", key.name, key.doc);

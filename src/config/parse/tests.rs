@@ -1,7 +1,7 @@
 //! Whole files: good ones to values, bad ones to their errors, word for word.
 
 use super::*;
-use crate::config::keys::{KEYS, Section};
+use crate::config::keys::{self, Section};
 use crate::config::{Level, Trust};
 use proptest::prelude::*;
 use std::time::Duration;
@@ -307,7 +307,7 @@ fn the_sample_has_every_key_with_its_default() {
         Section::NextHop => "[defaults]",
     };
     let all = uncommented(SAMPLE);
-    for key in KEYS {
+    for key in keys::all() {
         let (_, section) = all.split_once(&format!("{}\n", section_of(key.section()))).expect("the section");
         let section = section.split("\n[").next().expect("its lines");
         let line = format!("\n{} = {}\n", key.name, key.default_toml());
