@@ -9,7 +9,7 @@
 use super::deliver::duration;
 use super::signals::{Signals, ignore_hang_up};
 use clap::{ArgAction, Args};
-use pipelane::config::{Config, DEFAULT_FILE, NextHopSettings, Timeouts};
+use pipelane::config::{Config, DEFAULT_FILE, NextHopSettings, Protocol, Timeouts};
 use pipelane::door::pipe::sysexits::{EX_CONFIG, EX_TEMPFAIL};
 use pipelane::door::zmailer::{Agent, AgentOptions, Comments, Hear, Output, Route};
 use pipelane::engine::Engine;
@@ -59,7 +59,7 @@ pub struct TaArgs {
     /// The local address that connections come from.
     #[arg(short = 'L', value_name = "ADDRESS", value_parser = local_address)]
     local: Option<IpAddr>,
-    /// LMTP instead of SMTP. Not to be had yet: refused.
+    /// LMTP (RFC 2033) instead of SMTP, to a mail store.
     #[arg(short = 'M')]
     lmtp: bool,
     /// Hosts are hosts: their MX records do not count.
@@ -124,9 +124,6 @@ type Prepared = (Arc<Engine>, Arc<Agent<Engine>>);
 /// All that is looked at before the first `#hungry`.
 fn prepare(arguments: &TaArgs, output: &Output) -> Result<Prepared, (u8, String)> {
     let usage = |why: String| (EX_CONFIG, why);
-    if arguments.lmtp {
-        return Err(usage("-M (LMTP to the server) is not to be had yet; leave this channel to ZMailer's smtp".into()));
-    }
     let route = route(arguments).map_err(usage)?;
     let mut config = configuration(arguments).map_err(|why| (EX_CONFIG, why))?;
     let descriptors = pipelane::net::raise_descriptor_limit().unwrap_or_else(|error| {
@@ -198,6 +195,9 @@ fn apply(arguments: &TaArgs, settings: &mut NextHopSettings) {
     }
     if let Some(address) = arguments.local {
         settings.source_address = Some(address);
+    }
+    if arguments.lmtp {
+        settings.protocol = Protocol::Lmtp;
     }
     let pipelining = "PIPELINING".to_owned();
     if arguments.no_pipelining && !settings.ignore_extensions.contains(&pipelining) {

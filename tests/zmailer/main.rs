@@ -14,6 +14,11 @@ mod scheduler;
 use pipelane::sink::{Received, Sink, SinkOptions, Store};
 use std::time::Duration;
 
+/// What is tested.
+fn executable() -> std::path::PathBuf {
+    env!("CARGO_BIN_EXE_pipelane").into()
+}
+
 /// A server that keeps what it takes.
 fn sink(latency_ms: u64) -> Sink {
     sink_at("127.0.0.1:0", latency_ms)

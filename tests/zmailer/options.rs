@@ -3,8 +3,8 @@
 use crate::office::{Office, group, to};
 use crate::scheduler::{Scheduler, command};
 use crate::{force, no_mistakes, sink, with};
-use std::io::Read;
-use std::net::TcpListener;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::process::ExitStatus;
 
 /// What an agent says that is started with these words and told nothing.
@@ -26,7 +26,6 @@ fn an_option_that_means_nothing_here_is_refused_with_comments_only() {
         (&["-c", "smtp", "-8"][..], "'-8'"),
         (&["-c", "smtp", "-77"], "'-7'"),
         (&["-c", "smtp", "-S", "/etc/tls"], "'-S'"),
-        (&["-c", "smtp", "-M"], "-M (LMTP"),
         (&["-c", "smtp", "-T", "5m"], "conn="),
         (&["-c", "smtp", "-L", "eth0"], "interface"),
         (&["-c", "smtp", "-F", "a/b"], "-F a/b"),
@@ -62,6 +61,52 @@ fn without_pipelining_and_with_a_name_of_its_own() {
     assert!(told.message.ends_with("lockstep)"), "{told:?}");
     assert!(scheduler.end().success());
     no_mistakes(&sink);
+}
+
+/// A mail store that has room for `u` and none for others; it says LHLO, and one reply for each recipient behind the dot.
+fn store(stream: TcpStream) {
+    let mut reader = BufReader::new(stream.try_clone().expect("a descriptor"));
+    let mut say = |text: &str| (&stream).write_all(text.as_bytes()).expect("the agent is there");
+    let (mut line, mut recipients) = (String::new(), Vec::new());
+    say("220 store.test LMTP\r\n");
+    while reader.read_line(&mut line).is_ok_and(|octets| octets > 0) {
+        match line.split_whitespace().next().unwrap_or_default() {
+            "LHLO" => say("250 store.test\r\n"),
+            "RCPT" => {
+                recipients.push(line.contains("<u@"));
+                say("250 2.1.5 ok\r\n");
+            }
+            "DATA" => {
+                say("354 go\r\n");
+                while line != ".\r\n" {
+                    line.clear();
+                    reader.read_line(&mut line).expect("a line");
+                }
+                for has_room in recipients.drain(..) {
+                    say(if has_room { "250 2.1.5 kept\r\n" } else { "552 5.2.2 no room\r\n" });
+                }
+            }
+            "QUIT" => return say("221 2.0.0 bye\r\n"),
+            "EHLO" | "HELO" => panic!("not LMTP: {line}"),
+            _ => say("250 2.0.0 ok\r\n"),
+        }
+        line.clear();
+    }
+}
+
+#[test]
+fn a_mail_store_is_spoken_to_by_lmtp() {
+    let (office, listener) = (Office::new(), TcpListener::bind("127.0.0.1:0").expect("a port"));
+    let force = format!("[127.0.0.1]:{}", listener.local_addr().expect("bound").port());
+    let store = std::thread::spawn(move || store(listener.accept().expect("the agent").0));
+    let mut scheduler = Scheduler::start(&office, &["-M", "-F", &force], 0);
+    let posted = office.post_simple("1-1", vec![to("b.test", "u@b.test"), to("b.test", "full@b.test")]);
+    scheduler.know(&posted);
+    scheduler.run_until_told(2, &["ok3", "error2"]);
+    assert_eq!(scheduler.last(&posted, "u@b.test").status, "ok3");
+    assert_eq!(scheduler.last(&posted, "full@b.test").status, "error2");
+    assert!(scheduler.end().success());
+    store.join().expect("only LMTP was spoken");
 }
 
 /// The word `$host` in the command: job lines are paths only.

@@ -75,9 +75,9 @@ pub fn command(office: &Office, words: &[&str]) -> (Command, UnixStream) {
 impl<'o> Scheduler<'o> {
     /// Starts an agent with these options behind `pipelane ta -c smtp`.
     pub fn start(office: &'o Office, options: &[impl AsRef<str>], overfeed: usize) -> Scheduler<'o> {
-        let options = options.iter().map(AsRef::as_ref);
-        let words: Vec<&str> =
-            [env!("CARGO_BIN_EXE_pipelane"), "ta", "-c", "smtp"].into_iter().chain(options).collect();
+        let (program, options) = (crate::executable(), options.iter().map(AsRef::as_ref));
+        let program = program.to_str().expect("UTF-8");
+        let words: Vec<&str> = [program, "ta", "-c", "smtp"].into_iter().chain(options).collect();
         Scheduler::start_words(office, &words, overfeed)
     }
 

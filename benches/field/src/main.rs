@@ -29,6 +29,9 @@ mod maildir;
 #[path = "../../../tests/mta/needs.rs"]
 mod needs;
 #[allow(dead_code, missing_docs)]
+#[path = "../../../tests/zmailer/office.rs"]
+mod office;
+#[allow(dead_code, missing_docs)]
 #[path = "../../../tests/mta/pipelane.rs"]
 mod pipelane;
 #[allow(dead_code, missing_docs)]
@@ -37,6 +40,9 @@ mod place;
 #[allow(dead_code, missing_docs)]
 #[path = "../../../tests/mta/postfix/mod.rs"]
 mod postfix;
+#[allow(dead_code, missing_docs)]
+#[path = "../../../tests/zmailer/scheduler.rs"]
+mod scheduler;
 
 mod case;
 mod goals;
@@ -49,6 +55,7 @@ mod senders;
 mod work;
 mod world;
 
+use self::pipelane::executable;
 use case::{Case, Measured};
 use clap::Parser;
 use std::path::Path;

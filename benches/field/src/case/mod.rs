@@ -10,6 +10,7 @@ mod mixed;
 mod narrow;
 mod speed;
 mod whole;
+mod zmailer;
 
 use crate::machine::{Machine, load};
 use crate::sample::{Row, Sample};
@@ -78,7 +79,7 @@ pub fn all() -> Vec<Case> {
     let mut cases = long::cases();
     cases.extend([mixed::case(), narrow::case()]);
     cases.extend(speed::cases());
-    cases.extend([memory::case(), whole::case()]);
+    cases.extend([memory::case(), whole::case(), zmailer::case()]);
     cases.extend(growth::cases());
     cases
 }

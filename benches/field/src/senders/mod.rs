@@ -7,6 +7,7 @@ pub mod exim;
 pub mod lettre;
 pub mod pipelane;
 pub mod postfix;
+pub mod zmailer;
 
 use crate::sample::Sample;
 use crate::world::World;
