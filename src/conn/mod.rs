@@ -19,6 +19,7 @@ pub mod open;
 pub mod pace;
 pub mod pledge;
 pub mod policy;
+mod probing;
 mod secure;
 pub mod servers;
 pub mod yielding;
