@@ -29,6 +29,7 @@ pub fn run(mail: Mail, delay: Duration, settings: &str) -> Result<Sample, String
     let config = config.display().to_string();
     let force = format!("[{}]:{}", sink.address().ip(), sink.address().port());
     let mut scheduler = Scheduler::start(&office, &["--config", &config, "-F", &force], 20);
+    scheduler.looks = false;
     // It has said that it is there, and is waited for no longer: a scheduler keeps its agents.
     scheduler.run_until("the first #hungry", |scheduler| scheduler.hungry > 0);
     let begun = Instant::now();
