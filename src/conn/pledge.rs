@@ -35,7 +35,7 @@ pub enum Pledge {
         name: String,
     },
     /// That it does TLS, with a certificate by an authority that is valid for its name: its domain's own word
-    /// ([`super::domain_policy`]).
+    /// (`domain_policy`).
     Authority,
 }
 

@@ -10,10 +10,10 @@
 //! | no such domain; null MX; no address; our own host  | failed 5.1.2; 5.1.10; 5.4.4; 5.4.6, unless another destination is only in trouble |
 //! | DNS does not say                                   | deferred 4.4.3                             |
 //! | no STARTTLS where it is needed                     | next address; at the last: deferred 4.7.4  |
-//! | TLS handshake failed, certificate not valid        | the same, 4.7.5; see [`super::secure`]     |
+//! | TLS handshake failed, certificate not valid        | the same, 4.7.5; see `secure`     |
 //! | octets in clear behind the 220 to STARTTLS         | the same                                   |
 //! | TLSA records needed and missing, or not to be had  | the same; see [`super::pledge`]            |
-//! | not named by its domain's MTA-STS policy           | the same; see [`super::domain_policy`]     |
+//! | not named by its domain's MTA-STS policy           | the same; see `domain_policy`     |
 //! | AUTH refused, with any code                        | the same, 4.7.8 or as the server says      |
 //! | AUTH needed and not offered, or not in clear       | the same, 4.7.0                            |
 //! | the file of passwords cannot be used               | deferred 4.3.5, nothing dialled            |

@@ -66,7 +66,7 @@ fn without_pipelining_and_with_a_name_of_its_own() {
 /// A mail store that has room for `u` and none for others; it says LHLO, and one reply for each recipient behind the dot.
 fn store(stream: TcpStream) {
     let mut reader = BufReader::new(stream.try_clone().expect("a descriptor"));
-    let mut say = |text: &str| (&stream).write_all(text.as_bytes()).expect("the agent is there");
+    let say = |text: &str| (&stream).write_all(text.as_bytes()).expect("the agent is there");
     let (mut line, mut recipients) = (String::new(), Vec::new());
     say("220 store.test LMTP\r\n");
     while reader.read_line(&mut line).is_ok_and(|octets| octets > 0) {

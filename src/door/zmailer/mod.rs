@@ -4,10 +4,10 @@
 //! to them through the engine, marks each and reports it. One process has many jobs and many hosts at once; the lanes
 //! behind it are those of every other door.
 //!
-//! [`line`] is what the scheduler says, [`output`] what it hears, [`report`] the wording. [`control`] reads control
-//! files, [`words`] their words, [`recipient`] their recipients; [`marks`] writes in them. [`jobs`] is what is in hand,
-//! [`begin`] a job's beginning, [`parcel`] its end, [`agent`] the threads. [`route`] makes next hops of hosts,
-//! [`outages`] remembers of which the scheduler was told that they are dead.
+//! `line` is what the scheduler says, `output` what it hears, `report` the wording. `control` reads control
+//! files, `words` their words, `recipient` their recipients; `marks` writes in them. `jobs` is what is in hand,
+//! `begin` a job's beginning, `parcel` its end, `agent` the threads. `route` makes next hops of hosts,
+//! `outages` remembers of which the scheduler was told that they are dead.
 
 mod agent;
 mod begin;

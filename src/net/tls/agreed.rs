@@ -13,7 +13,7 @@ pub enum Vouched {
     Dane(u8),
 }
 
-/// See the [module](self).
+/// What a handshake came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Agreed {
     /// As OpenSSL writes it: `TLSv1.3`.

@@ -5,7 +5,7 @@ use crate::net::{Duplex, Path, Ready, Wake};
 use std::io::{self, Write};
 use std::time::Instant;
 
-/// See the [module](self).
+/// A connection, and whether it is encrypted.
 #[derive(Debug)]
 pub enum Stream {
     /// As it was connected.

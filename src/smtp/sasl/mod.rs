@@ -5,7 +5,7 @@
 //! | PLAIN         | NUL user NUL password, with AUTH itself                     | RFC 4616                    |
 //! | LOGIN         | user, then password; what the server calls them is not read | draft-murchison-sasl-login  |
 //! | XOAUTH2       | user and token, with AUTH itself; nothing to a complaint    | Google's and Microsoft's    |
-//! | SCRAM-SHA-256 | see [`scram`]                                               | RFC 5802, RFC 7677          |
+//! | SCRAM-SHA-256 | see `scram`                                               | RFC 5802, RFC 7677          |
 //!
 //! A mechanism says so much and no more: a server that goes on asking gets an error here. It knows no reply codes;
 //! the dialogue is in [`super::session`].
