@@ -1,7 +1,9 @@
-//! The hot paths, to be counted in instructions: `scripts/bench --instructions` runs this under callgrind, which counts what is
-//! inside the functions called `measured_…` and nothing else. One argument names the path; without one, their names are listed.
+//! The hot paths, to be counted in instructions: `scripts/bench --instructions` runs this under callgrind, which counts
+//! what is inside the functions called `measured_…` and nothing else. One argument names the path; without one, their
+//! names are listed.
 //!
-//! Counts do not depend on how busy the machine is; they do depend on the compiler, so the baseline names the one it was made with.
+//! Counts do not depend on how busy the machine is; they do depend on the compiler, so the baseline names the one it
+//! was made with.
 
 use pipelane::config::{Level, Protocol, Trust};
 use pipelane::mail::{Address, Content, Envelope};

@@ -14,9 +14,10 @@
 //!
 //! # What it promises
 //!
-//! Exactly one report for each message submitted, whatever happens; "delivered" only on the server's own reply; "failed" only
-//! where the server has refused for good, in a reply or in what it offers; [`mail::Verdict::InDoubt`] where a message was sent whole and never answered.
-//! Nothing is kept on disk beyond a message's time in the engine: who submits a message keeps it until the report is here.
+//! Exactly one report for each message submitted, whatever happens; "delivered" only on the server's own reply;
+//! "failed" only where the server has refused for good, in a reply or in what it offers; [`mail::Verdict::InDoubt`]
+//! where a message was sent whole and never answered. Nothing is kept on disk beyond a message's time in the engine:
+//! who submits a message keeps it until the report is here.
 //!
 //! # What it does not do
 //!

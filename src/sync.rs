@@ -1,10 +1,9 @@
 //! Floor 0: the locks, channels and budgets that every floor above may use.
 //!
-//! `parking_lot` and `crossbeam-channel` are named here and nowhere else, so that the schedule explorer's twins (`explored`) or
-//! another implementation can be put in their place at one point. What lanes share uses [`thread`] and [`atomic`] from here for the
-//! same reason. Poisoning does not exist here: a
-//! thread that panics leaves its lock open, and the [`crate::lane::ticket`] law (a dropped ticket is a
-//! deferred report) keeps the messages right.
+//! `parking_lot` and `crossbeam-channel` are named here and nowhere else, so that the schedule explorer's twins
+//! (`explored`) or another implementation can be put in their place at one point. What lanes share uses [`thread`] and
+//! [`atomic`] from here for the same reason. Poisoning does not exist here: a thread that panics leaves its lock open,
+//! and the [`crate::lane::ticket`] law (a dropped ticket is a deferred report) keeps the messages right.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,4 +1,5 @@
-//! Measured deliveries to a [`crate::sink`] in the same process: what the demonstration, the benchmark and the tests run.
+//! Measured deliveries to a [`crate::sink`] in the same process: what the demonstration, the benchmark and the tests
+//! run.
 //!
 //! A trial makes a sink at a chosen distance, an engine with chosen settings, and messages; it submits them all, waits
 //! for every report, and says how long that took, in seconds and in round trips. Nothing is estimated here.

@@ -1,8 +1,8 @@
 //! Holds the documentation to the program: what README.md, ARCHITECTURE.md and the manual pages say is there, and
 //! what is there they say.
 //!
-//! What the texts mean is for people to judge. Here only names, defaults, bounds, examples and links are compared. That the
-//! README's recipes work is shown by `tests/mta`.
+//! What the texts mean is for people to judge. Here only names, defaults, bounds, examples and links are compared. That
+//! the README's recipes work is shown by `tests/mta`.
 
 use pipelane::config::Config;
 use pipelane::config::keys;

@@ -1,5 +1,5 @@
-//! A process without descriptors: every message is reported, and all is well again when there are some. The test runs itself
-//! under a low limit, so that it can use them up.
+//! A process without descriptors: every message is reported, and all is well again when there are some. The test runs
+//! itself under a low limit, so that it can use them up.
 
 use pipelane::config::{Config, NextHopSettings, Timeouts};
 use pipelane::engine::Engine;

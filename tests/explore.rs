@@ -1,10 +1,11 @@
-//! The hand-over points of lanes in every order that a scheduler may come up with: real lanes ([`pipelane::lane::worker`]) and a real engine over
-//! played connections, on twins of locks, channels and wakes under which shuttle chooses who goes on.
+//! The hand-over points of lanes in every order that a scheduler may come up with: real lanes
+//! ([`pipelane::lane::worker`]) and a real engine over played connections, on twins of locks, channels and wakes under
+//! which shuttle chooses who goes on.
 //!
-//! Built with `--cfg pipelane_shuttle` only; `scripts/test` does so. In most runs no time passes: whoever waits for what nobody will tell is
-//! found as a deadlock, and so is a message without its report. In the others every wait with an end may be over at any moment, so that lanes
-//! grow tired and idle connections are closed while everything else goes on. Each test can be made longer with `PIPELANE_EXPLORE`,
-//! which multiplies the number of schedules.
+//! Built with `--cfg pipelane_shuttle` only; `scripts/test` does so. In most runs no time passes: whoever waits for
+//! what nobody will tell is found as a deadlock, and so is a message without its report. In the others every wait with
+//! an end may be over at any moment, so that lanes grow tired and idle connections are closed while everything else
+//! goes on. Each test can be made longer with `PIPELANE_EXPLORE`, which multiplies the number of schedules.
 #![cfg(pipelane_shuttle)]
 
 use pipelane::config::{Config, Level, Limits, NextHopSettings, Order, Timeouts};
@@ -26,7 +27,8 @@ use std::time::Duration;
 const BOUNDS: [u64; 3] = [100, 1000, u64::MAX];
 const SIZES: [usize; 3] = [50, 500, 5000];
 
-/// How servers behave: one chance in so many that an attempt is refused, and that a connection is lost when it might answer; 0 for never.
+/// How servers behave: one chance in so many that an attempt is refused, and that a connection is lost when it might
+/// answer; 0 for never.
 #[derive(Debug, Clone, Copy, Default)]
 struct Server {
     refuses: u32,
@@ -197,7 +199,8 @@ fn door(engine: &Arc<Engine>, bins: &'static [usize]) -> thread::JoinHandle<Vec<
     })
 }
 
-/// The same, but each message is submitted some time after the one before was done, so that lanes have nothing to do in between.
+/// The same, but each message is submitted some time after the one before was done, so that lanes have nothing to do in
+/// between.
 fn patient_door(engine: &Arc<Engine>, bins: &'static [usize]) -> thread::JoinHandle<Vec<Verdict>> {
     let engine = Arc::clone(engine);
     let one = move |bin: &usize| {

@@ -162,7 +162,8 @@ fn paths(tokens: &[(usize, &str)], mut at: usize) -> (Vec<Vec<String>>, usize) {
     (all, at + 1)
 }
 
-/// Every module of this crate that the file names, with the line: `crate::x`, `pipelane::x`, and `super::`s that lead there.
+/// Every module of this crate that the file names, with the line: `crate::x`, `pipelane::x`, and `super::`s that lead
+/// there.
 fn modules_named(source: &Source) -> Vec<(usize, String)> {
     let tokens = tokens(&source.code);
     let mut here = source.module();

@@ -1,4 +1,5 @@
-//! What lanes cost: a thread each, and none for a message that waits. Alone in its program, since it counts all threads.
+//! What lanes cost: a thread each, and none for a message that waits. Alone in its program, since it counts all
+//! threads.
 
 #[path = "lanes/stage.rs"]
 mod stage;

@@ -1,7 +1,7 @@
 //! Two hundred messages, some of them refused in every way, to each kind of server that the sink can be.
 //!
-//! Whatever the server does: each message arrives exactly once and whole, under its own sender, for the recipients that were
-//! not refused; each recipient has the right outcome; nothing stalls; and what the server taught is remembered.
+//! Whatever the server does: each message arrives exactly once and whole, under its own sender, for the recipients that
+//! were not refused; each recipient has the right outcome; nothing stalls; and what the server taught is remembered.
 
 use pipelane::config::{Config, Level, NextHopSettings, Timeouts, Trust};
 use pipelane::conn::Opener;
@@ -18,8 +18,8 @@ const MESSAGES: usize = 200;
 /// Far beyond what any run takes; a report that is not there by then is a stall.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// Connects once all messages are here. A near server could else answer faster than they are handed over; then none waits, and
-/// nothing has to be proved.
+/// Connects once all messages are here. A near server could else answer faster than they are handed over; then none
+/// waits, and nothing has to be proved.
 #[derive(Debug)]
 struct WhenAllAreHere(Arc<OnceLock<()>>);
 
@@ -223,8 +223,8 @@ fn servers() -> impl Iterator<Item = Personality> {
     Personality::ALL.into_iter().filter(|like| !matches!(like, Personality::Busy | Personality::Mute))
 }
 
-/// One message in ten is refused. A tarpit makes each refusal cost twice the one before, so it gets few; and refusals would
-/// end the connection before its hundredth message.
+/// One message in ten is refused. A tarpit makes each refusal cost twice the one before, so it gets few; and refusals
+/// would end the connection before its hundredth message.
 fn refusals(like: Personality) -> usize {
     if matches!(like, Personality::Tarpit | Personality::Hundred) { 70 } else { 10 }
 }

@@ -1,4 +1,5 @@
-//! `pipelane status` and the control socket that it asks, with `pipelane serve` as a process; and clients of that socket that mean no good.
+//! `pipelane status` and the control socket that it asks, with `pipelane serve` as a process; and clients of that
+//! socket that mean no good.
 
 mod serving;
 

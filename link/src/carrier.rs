@@ -1,5 +1,5 @@
-//! The thread that carries packets: reads them from one device as soon as they are there, and writes them to the other when
-//! [`Way`] says that they arrive. What becomes of a packet is decided there, not here.
+//! The thread that carries packets: reads them from one device as soon as they are there, and writes them to the other
+//! when [`Way`] says that they arrive. What becomes of a packet is decided there, not here.
 //!
 //! Promises:
 //! - A packet is never early. How late the latest was is counted.

@@ -1,8 +1,8 @@
 //! The two commands at the ends of a link, from their start to the end of both.
 //!
-//! Each is a process group of its own, with all that it starts and does not move out of it. The near command's end is the end
-//! of both groups: SIGTERM, and SIGKILL for what is there after [`GRACE`]. A signal to us ends the near command in the same way.
-//! Neither reads from a terminal, which a group in the background could not.
+//! Each is a process group of its own, with all that it starts and does not move out of it. The near command's end is
+//! the end of both groups: SIGTERM, and SIGKILL for what is there after [`GRACE`]. A signal to us ends the near command
+//! in the same way. Neither reads from a terminal, which a group in the background could not.
 
 use pipelane_link::{Link, Namespace, adopt_orphans, reap_group, signal_group};
 use signal_hook::consts::{SIGINT, SIGKILL, SIGTERM};
@@ -76,7 +76,8 @@ impl Group {
     /// Ends all of it, and tells how the command ended.
     fn end(&mut self) -> io::Result<ExitStatus> {
         self.is_ended = true;
-        // An id is not given to another process as long as it is that of a group; and an empty one is not signalled again.
+        // An id is not given to another process as long as it is that of a group; and an empty one is not signalled
+        // again.
         for signal in [SIGTERM, SIGKILL] {
             let until = Instant::now() + GRACE;
             // An error says that nobody is left.

@@ -1,5 +1,5 @@
-//! A long or slow link on one machine: two network namespaces, a TUN device in each, and a thread that carries IP packets
-//! between them with a fixed delay, a rate and a bounded queue, each direction by itself.
+//! A long or slow link on one machine: two network namespaces, a TUN device in each, and a thread that carries IP
+//! packets between them with a fixed delay, a rate and a bounded queue, each direction by itself.
 //!
 //! The kernel's own TCP runs over it, so that slow start, windows and retransmission are real. The programs on it are
 //! plain programs, started in a namespace ([`Namespace::command`]) or running in this process ([`Namespace::run`]).

@@ -1,7 +1,7 @@
 //! The `pipelane-link` executable: two commands at the two ends of a link, or a measurement of the link itself.
 //!
-//! It ends by itself: with the near command, or soon after SIGINT or SIGTERM. Its status is then the near command's (128 and
-//! the signal's number, if a signal ended that), or 125 when something of its own went wrong.
+//! It ends by itself: with the near command, or soon after SIGINT or SIGTERM. Its status is then the near command's
+//! (128 and the signal's number, if a signal ended that), or 125 when something of its own went wrong.
 
 mod commands;
 mod quantity;
@@ -17,9 +17,9 @@ const OWN_FAILURE: u8 = 125;
 
 /// Runs two commands at the two ends of a link with a delay, a rate and a bounded queue.
 ///
-/// Each command is for sh(1) and runs in a network namespace of its own. LINK_NEAR_ADDRESS and LINK_FAR_ADDRESS tell both
-/// the addresses, which are 198.18.0.1 and 198.18.0.2. The far command is started first, and ended when the near one ends.
-/// What was carried and dropped is told on standard error. Needs root.
+/// Each command is for sh(1) and runs in a network namespace of its own. LINK_NEAR_ADDRESS and LINK_FAR_ADDRESS tell
+/// both the addresses, which are 198.18.0.1 and 198.18.0.2. The far command is started first, and ended when the near
+/// one ends. What was carried and dropped is told on standard error. Needs root.
 #[derive(Debug, Parser)]
 #[command(name = "pipelane-link", version, max_term_width = 100)]
 struct Arguments {

@@ -1,7 +1,7 @@
 //! A network namespace: one end of a link, with a loopback interface, a TUN device and an address.
 //!
-//! It has no name. It lives as long as a handle of it, a process or thread in it, or a socket made in it, and what is in
-//! it ends with it. A thread that has entered stays; so what is only to be done in it has a thread of its own.
+//! It has no name. It lives as long as a handle of it, a process or thread in it, or a socket made in it, and what is
+//! in it ends with it. A thread that has entered stays; so what is only to be done in it has a thread of its own.
 
 use crate::link::LinkError;
 use crate::sys::{self, Setting};
@@ -22,8 +22,8 @@ pub const MTU: u16 = 1500;
 pub const DEVICE: &str = "link0";
 /// The two ends have a network of four addresses.
 const NETMASK: Ipv4Addr = Ipv4Addr::new(255, 255, 255, 252);
-/// Packets that the kernel keeps until the link reads them. They are read at once, so this is no queue, only patience with
-/// a machine that is busy; the queue is the link's own.
+/// Packets that the kernel keeps until the link reads them. They are read at once, so this is no queue, only patience
+/// with a machine that is busy; the queue is the link's own.
 const UNREAD_LIMIT: u16 = 10_000;
 
 /// A handle of a namespace; its clones are the same namespace.
@@ -49,8 +49,8 @@ impl Namespace {
         self.address.into()
     }
 
-    /// Moves the calling thread into it for ever. Threads and processes that it then starts are in it too, and all sockets
-    /// that it makes.
+    /// Moves the calling thread into it for ever. Threads and processes that it then starts are in it too, and all
+    /// sockets that it makes.
     pub fn enter(&self) -> io::Result<()> {
         sys::enter(self.file.as_fd())
     }

@@ -1,6 +1,8 @@
-//! Measures the link itself: is the delay what it should be, does TCP fill the rate, and how much of a core does it take?
+//! Measures the link itself: is the delay what it should be, does TCP fill the rate, and how much of a core does it
+//! take?
 //!
-//! Fails when TCP gets less than nine tenths of 100 Mbit/s: then this machine is too slow, or too busy, for such a link.
+//! Fails when TCP gets less than nine tenths of 100 Mbit/s: then this machine is too slow, or too busy, for such a
+//! link.
 
 use pipelane_link::{Direction, Link, LinkError, LinkOptions, Namespace};
 use std::error::Error;

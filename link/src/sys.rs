@@ -141,7 +141,8 @@ pub fn adopt_orphans() -> io::Result<()> {
     done(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1 as libc::c_ulong) })
 }
 
-/// Lets go of those of a group's processes that have ended and are children of this one; else they would stay in the group.
+/// Lets go of those of a group's processes that have ended and are children of this one; else they would stay in the
+/// group.
 pub fn reap_group(id: u32) {
     let Some(id) = i32::try_from(id).ok().filter(|id| *id > 1) else { return };
     // SAFETY: the place for the status may be null; it does not wait.

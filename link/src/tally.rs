@@ -48,8 +48,8 @@ pub struct Traffic {
     pub under_way: Count,
     /// The most octets that waited for the rate, the newest packet included.
     pub largest_queue: u64,
-    /// Packets that the sending end's kernel dropped because the link did not read them soon enough, and that are counted
-    /// nowhere else. Unless it is 0 the machine was too slow for the link, and its figures mean nothing.
+    /// Packets that the sending end's kernel dropped because the link did not read them soon enough, and that are
+    /// counted nowhere else. Unless it is 0 the machine was too slow for the link, and its figures mean nothing.
     pub unread: u64,
 }
 

@@ -1,9 +1,9 @@
-//! One direction of a link as arithmetic: which packets are dropped, and when the others arrive. No clock and no socket:
-//! the caller says what time it is, counted from any moment of its choice, and never goes back.
+//! One direction of a link as arithmetic: which packets are dropped, and when the others arrive. No clock and no
+//! socket: the caller says what time it is, counted from any moment of its choice, and never goes back.
 //!
 //! A packet's transmission begins when the one before it is transmitted, or now; it takes its octets by the rate; and
-//! the packet arrives by the delay later. All this is fixed when it is offered, so that a caller who looks late makes one
-//! packet late and no other.
+//! the packet arrives by the delay later. All this is fixed when it is offered, so that a caller who looks late makes
+//! one packet late and no other.
 //!
 //! Promises:
 //! - Packets arrive in the order in which they were offered.

@@ -1,7 +1,7 @@
 //! A configuration in the making: the keys of the configuration file, set one by one or read from one.
 //!
-//! What is set for one next hop is kept apart and laid over the rest when an engine is made, so that the order of the calls does not
-//! matter. `[listen]` and `[route]` are for `pipelane serve`; a library listens to nobody.
+//! What is set for one next hop is kept apart and laid over the rest when an engine is made, so that the order of the
+//! calls does not matter. `[listen]` and `[route]` are for `pipelane serve`; a library listens to nobody.
 
 use super::error::{ERR_CONFLICT, ERR_KEY, ERR_NEXT_HOP, ERR_VALUE, Failure, OK};
 use super::guard::{self, Handle};

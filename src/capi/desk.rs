@@ -1,8 +1,8 @@
-//! Where the reports of an engine's messages come in, from any thread, and where the host gets them: by polling, or by a function
-//! of its own.
+//! Where the reports of an engine's messages come in, from any thread, and where the host gets them: by polling, or by
+//! a function of its own.
 //!
-//! Each message that was handed over has an entry under its number until its report is here, by which it can be withdrawn. The
-//! descriptor is readable exactly while reports wait. No lock is held while the host's function runs.
+//! Each message that was handed over has an entry under its number until its report is here, by which it can be
+//! withdrawn. The descriptor is readable exactly while reports wait. No lock is held while the host's function runs.
 
 use super::error::{ERR_STATE, ERR_UNKNOWN, Failure};
 use super::report::ReportHandle;
@@ -127,8 +127,8 @@ impl Desk {
         }
     }
 
-    /// The next report; `None` when none came within the time, or when none can come any more. Without `patience` it waits for ever.
-    /// Fails when the reports go to a function.
+    /// The next report; `None` when none came within the time, or when none can come any more. Without `patience` it
+    /// waits for ever. Fails when the reports go to a function.
     pub fn next(&self, patience: Option<Duration>) -> Result<Option<Entry>, Failure> {
         let until = patience.map(after);
         let mut state = self.state.lock();

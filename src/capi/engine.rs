@@ -1,8 +1,9 @@
-//! The engine as C has it: [`Engine`] with its [`Desk`]. Every function may be called from any thread at any time, but for the
-//! last one, which frees it.
+//! The engine as C has it: [`Engine`] with its [`Desk`]. Every function may be called from any thread at any time, but
+//! for the last one, which frees it.
 //!
-//! The end is bounded: lanes are joined on a thread of their own, and whoever drains or frees does not wait longer than it was told
-//! and [`END_BOUND`] more. Only the system's resolver can hold a lane up for longer; it then ends by itself.
+//! The end is bounded: lanes are joined on a thread of their own, and whoever drains or frees does not wait longer than
+//! it was told and [`END_BOUND`] more. Only the system's resolver can hold a lane up for longer; it then ends by
+//! itself.
 
 use super::config::ConfigHandle;
 use super::desk::{Cookie, Cover, Desk, Entry, ReportFn};

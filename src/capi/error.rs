@@ -1,7 +1,8 @@
-//! The numbers of the header, and what is told of a call that failed: a number, and a text that waits for the thread that made the call.
+//! The numbers of the header, and what is told of a call that failed: a number, and a text that waits for the thread
+//! that made the call.
 //!
-//! A number once released keeps its meaning, and the number of one that is given up is not used again. Hundreds by layer: 1 the
-//! call itself, 2 configuration, 3 the engine, 9 faults of pipelane.
+//! A number once released keeps its meaning, and the number of one that is given up is not used again. Hundreds by
+//! layer: 1 the call itself, 2 configuration, 3 the engine, 9 faults of pipelane.
 
 use crate::config::ConfigErrors;
 use crate::mail::ContentError;

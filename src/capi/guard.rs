@@ -1,8 +1,8 @@
 //! The boundary: what every function of the header does before and behind its own work.
 //!
-//! [`call`] lets no panic out. [`shared`], [`exclusive`] and [`text`] turn a caller's pointer into something safe to use, or into a
-//! [`Failure`]; [`free`] takes a handle back. A handle belongs to the process that made it: in a child of fork(2) its threads do not
-//! exist and its sockets are the parent's, so there it is not used, and not freed either.
+//! [`call`] lets no panic out. [`shared`], [`exclusive`] and [`text`] turn a caller's pointer into something safe to
+//! use, or into a [`Failure`]; [`free`] takes a handle back. A handle belongs to the process that made it: in a child
+//! of fork(2) its threads do not exist and its sockets are the parent's, so there it is not used, and not freed either.
 
 use super::error::{ERR_FORKED, ERR_TEXT, Failure, OK};
 use super::process;

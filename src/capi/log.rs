@@ -1,7 +1,7 @@
 //! The log, to a function of the host. One for the whole process, since lanes are not the threads of anybody.
 //!
-//! The function is called without any lock, by several threads at once. It is read anew for each line, so that another one can be set;
-//! a line that is being said at that moment still goes to the old one.
+//! The function is called without any lock, by several threads at once. It is read anew for each line, so that another
+//! one can be set; a line that is being said at that moment still goes to the old one.
 
 use super::error::{ERR_ARGUMENT, ERR_STATE, Failure, OK};
 use super::guard;

@@ -1,9 +1,9 @@
-//! A message in the making. Addresses and parameters are checked when they are set, the content when the message is handed over,
-//! because what is allowed in it depends on the next hop.
+//! A message in the making. Addresses and parameters are checked when they are set, the content when the message is
+//! handed over, because what is allowed in it depends on the next hop.
 //!
-//! Content in a file is read by pread(2) only, through a descriptor of our own. Up to `content_memory` octets are read into memory, and the
-//! descriptor is closed; a longer content stays in the caller's file if it can go on the wire as it is, else it is copied by
-//! [`ContentBuilder`]'s rules.
+//! Content in a file is read by pread(2) only, through a descriptor of our own. Up to `content_memory` octets are read
+//! into memory, and the descriptor is closed; a longer content stays in the caller's file if it can go on the wire as
+//! it is, else it is copied by [`ContentBuilder`]'s rules.
 
 use super::config::parse_next_hop;
 use super::error::{

@@ -1,9 +1,10 @@
-//! Floor 6: the C library. `include/pipelane.h` is its manual and its contract; the functions here are those declared there.
+//! Floor 6: the C library. `include/pipelane.h` is its manual and its contract; the functions here are those declared
+//! there.
 //!
-//! What holds for every function: a pointer is checked for null before it is followed, a handle of another process (a parent
-//! before fork(2)) is not touched, a text must be UTF-8, a panic comes back as a number (`guard`), and what went wrong is told by a
-//! number and by a text of the calling thread (`error`). Nothing here writes to standard error, changes a signal's disposition or the
-//! limits of the process.
+//! What holds for every function: a pointer is checked for null before it is followed, a handle of another process (a
+//! parent before fork(2)) is not touched, a text must be UTF-8, a panic comes back as a number (`guard`), and what went
+//! wrong is told by a number and by a text of the calling thread (`error`). Nothing here writes to standard error,
+//! changes a signal's disposition or the limits of the process.
 //!
 //! One file for each noun: `config`, `message`, `engine` with its `desk` of reports, `report`; and `log`, `version`.
 //! Whoever writes Rust uses [`crate::engine`] instead.

@@ -1,6 +1,7 @@
 //! One value from one thread to another that waits for it.
 //!
-//! A channel would do, but leaves something of its own behind in the thread that waits, which here is one of the host's.
+//! A channel would do, but leaves something of its own behind in the thread that waits, which here is one of the
+//! host's.
 
 use crate::sync::{Condvar, Mutex, after};
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! Which process this is, asked at every call, and so without a system call at each.
 //!
-//! The number is kept in a page that the kernel hands to a child of fork(2) filled with zeroes (MADV_WIPEONFORK, madvise(2)), however
-//! the child was made. Where there is no such page getpid(2) is asked.
+//! The number is kept in a page that the kernel hands to a child of fork(2) filled with zeroes (MADV_WIPEONFORK,
+//! madvise(2)), however the child was made. Where there is no such page getpid(2) is asked.
 
 use std::ptr::{self, NonNull};
 use std::sync::OnceLock;

@@ -2,8 +2,9 @@
 //!
 //! Standard output gets one line that begins with an enhanced status and agrees with the exit status
 //! ([`pipelane::door::pipe`]); nothing is written before it and nothing to standard error, because the MTA reads both
-//! as one. Whatever goes wrong here is temporary, exit status 75: also a panic, a signal, and a wrong command line, which the MTA would
-//! otherwise take for a reason to return the mail (Postfix does so on 64, and on the 101 of a panic).
+//! as one. Whatever goes wrong here is temporary, exit status 75: also a panic, a signal, and a wrong command line,
+//! which the MTA would otherwise take for a reason to return the mail (Postfix does so on 64, and on the 101 of a
+//! panic).
 
 use super::signals::{Signals, ignore_hang_up};
 use clap::Args;

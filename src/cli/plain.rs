@@ -1,5 +1,5 @@
-//! Texts from outside, made fit for a terminal: what a server said can hold escape sequences, or marks that turn the order of what is
-//! read.
+//! Texts from outside, made fit for a terminal: what a server said can hold escape sequences, or marks that turn the
+//! order of what is read.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -18,8 +18,8 @@ pub fn plain(text: &str, most: usize) -> String {
     shown
 }
 
-/// A JSON text that says the same in printable characters and line ends. All others can stand in its strings only, and there as
-/// numbers too.
+/// A JSON text that says the same in printable characters and line ends. All others can stand in its strings only, and
+/// there as numbers too.
 pub fn plain_json(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
@@ -38,8 +38,8 @@ pub fn plain_json(text: &str) -> String {
     shown
 }
 
-/// Whether a terminal shows it and does nothing else: `escape_debug` knows control, format and unassigned characters, blanks of
-/// other kinds, and marks that only join to what is before them.
+/// Whether a terminal shows it and does nothing else: `escape_debug` knows control, format and unassigned characters,
+/// blanks of other kinds, and marks that only join to what is before them.
 fn is_plain(c: char) -> bool {
     matches!(c, '\'' | '"' | '\\') || c.escape_debug().len() == 1
 }

@@ -1,7 +1,8 @@
 //! SIGHUP: the configuration of `pipelane serve` is read again and followed, while messages are on their way.
 //!
-//! All or nothing. A file with an error, or a socket that cannot be opened, is told in the log and leaves everything as it was.
-//! `[listen]` and `[limits]` hold as long as the process runs: what is changed there is named, and the rest is followed.
+//! All or nothing. A file with an error, or a socket that cannot be opened, is told in the log and leaves everything as
+//! it was. `[listen]` and `[limits]` hold as long as the process runs: what is changed there is named, and the rest is
+//! followed.
 //!
 //! It has a thread of its own, so that a file or a lock that lets it wait does not keep a stop waiting.
 
@@ -73,8 +74,8 @@ impl Follower {
         let fixed = fixed_keys(&running, &read);
         let new = Config { listen: running.listen.clone(), limits: running.limits.clone(), ..read };
         let difference = Difference::between(&running, &new);
-        // The only step that can fail comes first, and changes nothing that is there. Clients of new sockets are accepted behind the
-        // change of the configuration, so that none is served by the old one.
+        // The only step that can fail comes first, and changes nothing that is there. Clients of new sockets are
+        // accepted behind the change of the configuration, so that none is served by the old one.
         let change = self.door.prepare(&new).map_err(Refusal::Door)?;
         self.engine.reconfigure(Arc::new(new));
         self.door.follow(change);

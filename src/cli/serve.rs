@@ -1,9 +1,10 @@
 //! `pipelane serve`: the resident engine behind its LMTP door, or one LMTP client on the standard streams.
 //!
-//! The first SIGTERM or SIGINT drains: no new client, no new message, what is on the wire may finish for up to `drain` of `[limits]`, the
-//! rest is deferred, status 0. A second one ends at once. Nothing is lost either way: the MTA keeps what was not acknowledged.
-//! SIGHUP reads the configuration again ([`super::reload`]). Told to by systemd (NOTIFY_SOCKET), it says when it is ready, reloads and stops.
-//! Its control socket answers `pipelane status` until the end.
+//! The first SIGTERM or SIGINT drains: no new client, no new message, what is on the wire may finish for up to `drain`
+//! of `[limits]`, the rest is deferred, status 0. A second one ends at once. Nothing is lost either way: the MTA keeps
+//! what was not acknowledged. SIGHUP reads the configuration again ([`super::reload`]). Told to by systemd
+//! (NOTIFY_SOCKET), it says when it is ready, reloads and stops. Its control socket answers `pipelane status` until the
+//! end.
 
 use super::reload::Follower;
 use super::signals::{Signals, ignore_hang_up};

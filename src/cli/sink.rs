@@ -21,8 +21,8 @@ const GRACE: Duration = Duration::from_secs(1);
 /// An SMTP server for trials: takes all mail, counts it exactly, and names every mistake of the client.
 ///
 /// Addresses can ask for refusals by their local part: reject-550@, defer-450@ (any 4yz or 5yz), dot-550@ (refused
-/// after the content), slow-500ms@, drop@, reset@, dropdot@ (takes the content, stores nothing, closes), eatdot@ (stores
-/// it and closes unanswered); as a sender the same at MAIL.
+/// after the content), slow-500ms@, drop@, reset@, dropdot@ (takes the content, stores nothing, closes), eatdot@
+/// (stores it and closes unanswered); as a sender the same at MAIL.
 #[derive(Debug, Args)]
 pub struct SinkArgs {
     /// Address and port; port 0 takes a free one.
@@ -84,7 +84,8 @@ fn personality() -> impl TypedValueParser<Value = Personality> {
     PossibleValuesParser::new(known).try_map(|name| name.parse::<Personality>())
 }
 
-/// Runs the server to its end. 0 when all went well, 64 for arguments that cannot be, 69 when it cannot listen or store, as in sysexits.
+/// Runs the server to its end. 0 when all went well, 64 for arguments that cannot be, 69 when it cannot listen or
+/// store, as in sysexits.
 pub fn run(args: SinkArgs) -> ExitCode {
     let options = match options(&args) {
         Ok(options) => options,

@@ -1,9 +1,10 @@
 //! Floor 1: what an administrator sets, and the one table of keys that says so.
 //!
-//! [`settings`] holds the values and their defaults, [`sorting`] those that sort messages into lanes, [`routing`] those of
-//! the way to servers, [`tls`] those of encryption, [`auth`] those of AUTH, [`keys`] the table that names, bounds and documents
-//! them. [`Config::load`] reads a file by that table, [`Difference`] tells what a further reading changes. [`credentials`] reads
-//! the file of passwords, which are [`secret`]. Nothing here opens a socket or makes a directory.
+//! [`settings`] holds the values and their defaults, [`sorting`] those that sort messages into lanes, [`routing`] those
+//! of the way to servers, [`tls`] those of encryption, [`auth`] those of AUTH, [`keys`] the table that names, bounds
+//! and documents them. [`Config::load`] reads a file by that table, [`Difference`] tells what a further reading
+//! changes. [`credentials`] reads the file of passwords, which are [`secret`]. Nothing here opens a socket or makes a
+//! directory.
 
 pub mod auth;
 pub mod credentials;

@@ -64,8 +64,8 @@ pub enum Trust {
     /// Rungs above `envelope` are earned by tests that risk no message.
     #[default]
     Learned,
-    /// The administrator vouches for the server: what it offers is used at once. A breach of the protocol still steps it
-    /// down; a connection that is merely lost does not.
+    /// The administrator vouches for the server: what it offers is used at once. A breach of the protocol still steps
+    /// it down; a connection that is merely lost does not.
     Stream,
 }
 
@@ -179,7 +179,8 @@ pub struct NextHopSettings {
     pub sizebins: Vec<u64>,
     /// Connections of each bin at the most, or one number for all of them; in all when unsorted.
     pub lanes: Vec<usize>,
-    /// Connections to this next hop at the most; 0 for as many as there are lanes. With fewer than bins, neighbours share.
+    /// Connections to this next hop at the most; 0 for as many as there are lanes. With fewer than bins, neighbours
+    /// share.
     pub max_connections: usize,
     /// DSCP code point of each bin, or one for all of them; empty leaves it to the system.
     pub dscp: Vec<u8>,

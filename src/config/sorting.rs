@@ -1,8 +1,8 @@
 //! How a next hop's messages are sorted into lanes: the values, how they are written, and whether they fit together.
 //!
-//! A **bin** is a size class; its bound is the largest message in octets that it takes, and the last bin takes every size. `lanes`,
-//! `dscp` and `congestion` have one value for every bin, or one for each. Pure values: how lanes are made of them is
-//! [`crate::lane::bins`]'s business.
+//! A **bin** is a size class; its bound is the largest message in octets that it takes, and the last bin takes every
+//! size. `lanes`, `dscp` and `congestion` have one value for every bin, or one for each. Pure values: how lanes are
+//! made of them is [`crate::lane::bins`]'s business.
 
 use super::NextHopSettings;
 use std::fmt;
@@ -50,7 +50,8 @@ impl FromStr for Order {
     }
 }
 
-/// `sizebins`: upper bounds in kilobytes, rising; the last is 0, which means no limit. In octets, `u64::MAX` for no limit.
+/// `sizebins`: upper bounds in kilobytes, rising; the last is 0, which means no limit. In octets, `u64::MAX` for no
+/// limit.
 pub(super) fn bounds(words: &[&str]) -> Option<Vec<u64>> {
     let (last, others) = words.split_last()?;
     let kilobytes: Vec<u64> = others.iter().map(|word| number(word, 1, MAX_BOUND)).collect::<Option<_>>()?;

@@ -4,9 +4,9 @@
 //! settled or unsent; one whose transaction is over stays when recipients are left and the connection goes on.
 //!
 //! **Who is to blame.** When a connection ends with work undone, one message is charged with an attempt: the first that was not
-//! sent whole. It is the oldest unanswered one, or, if that was sent whole (then it is in doubt, and will not come again), the one
-//! that was being sent. The others have only shared the connection, and may be sent again without limit: each
-//! lost connection settles a message for good or brings one nearer to its bound, so this ends.
+//! sent whole. It is the oldest unanswered one, or, if that was sent whole (then it is in doubt, and will not come
+//! again), the one that was being sent. The others have only shared the connection, and may be sent again without
+//! limit: each lost connection settles a message for good or brings one nearer to its bound, so this ends.
 
 use super::delivery::Delivery;
 use super::policy;
@@ -148,7 +148,8 @@ impl<T: Token> Aboard<T> {
         }
     }
 
-    /// A transaction is over. `progress`: the server has answered one on this connection before it. Returns whose it was.
+    /// A transaction is over. `progress`: the server has answered one on this connection before it. Returns whose it
+    /// was.
     pub fn ended(&mut self, id: TransactionId, level: Level, end: End, progress: bool) -> Option<u64> {
         let leg = self.legs.remove(&id)?;
         let passenger = self.passengers.get_mut(&leg.berth)?;
@@ -191,7 +192,8 @@ impl<T: Token> Aboard<T> {
         Some(Leaving::Unsent(delivery, level, passenger.trouble.unwrap_or_else(served)))
     }
 
-    /// Everybody leaves. A transaction that the session has not ended would be a bug there; it is judged by what was sent.
+    /// Everybody leaves. A transaction that the session has not ended would be a bug there; it is judged by what was
+    /// sent.
     pub fn disembark(&mut self) -> Vec<Leaving<T>> {
         let cause = Cause::Lost("the connection ended".into());
         let open: Vec<(TransactionId, bool)> = self.legs.iter().map(|(id, leg)| (*id, leg.sent_whole)).collect();

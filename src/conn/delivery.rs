@@ -62,7 +62,8 @@ impl<T> Delivery<T> {
         self.content.as_ref().map_or(0, Content::len)
     }
 
-    /// Whether connections have ended with it more than once, so that it may be what the server dies of. Once is chance.
+    /// Whether connections have ended with it more than once, so that it may be what the server dies of. Once is
+    /// chance.
     pub fn is_suspect(&self) -> bool {
         self.attempts > 1
     }
@@ -125,8 +126,8 @@ impl<T> Delivery<T> {
         self.remaining.len() - before < recipients.len()
     }
 
-    /// Takes back the outcome of every recipient that a server has answered with 4yz, so that another server may be asked. Whether there
-    /// are any. Where no other answers, that outcome is the one they keep.
+    /// Takes back the outcome of every recipient that a server has answered with 4yz, so that another server may be
+    /// asked. Whether there are any. Where no other answers, that outcome is the one they keep.
     pub fn put_off(&mut self) -> bool {
         let is_for_now = |outcome: &mut Outcome| outcome.verdict == Verdict::Deferred && outcome.code.is_some();
         for (index, outcome) in self.outcomes.iter_mut().enumerate() {

@@ -1,13 +1,12 @@
 //! The loop: one session over one stream, fed with messages, until the connection ends.
 //!
-//! This is the only place that knows both the protocol and the socket. Each turn takes the work that has room, does the one
-//! thing the session wants, and passes on what it tells. A lane's thread lives in here; it waits in one
-//! `poll(2)` on its socket and its wake. The socket's side is in `line.rs`, the account of messages in
-//! `aboard.rs`.
+//! This is the only place that knows both the protocol and the socket. Each turn takes the work that has room, does the
+//! one thing the session wants, and passes on what it tells. A lane's thread lives in here; it waits in one `poll(2)`
+//! on its socket and its wake. The socket's side is in `line.rs`, the account of messages in `aboard.rs`.
 //!
-//! Promises to the floor above ([`Feed`], in `feed.rs`): every delivery taken comes back exactly once, settled or unsent; work is
-//! taken only when it goes on the wire at once; what the server said before it closed is read before anything is judged;
-//! a message that is suspected of ending connections is alone on this one.
+//! Promises to the floor above ([`Feed`], in `feed.rs`): every delivery taken comes back exactly once, settled or
+//! unsent; work is taken only when it goes on the wire at once; what the server said before it closed is read before
+//! anything is judged; a message that is suspected of ending connections is alone on this one.
 
 use super::aboard::{Aboard, Leaving, Token};
 use super::delivery::Delivery;
@@ -150,7 +149,8 @@ impl<T: Token> Connection<T> {
                 Want::Handshake => self = self.starttls(connectors, must_end_by)?,
                 Want::Idle | Want::Content { .. } | Want::Closed => return Err(self.not_opened()),
             }
-            // What the server says in one breath with its reply to EHLO may have ended the session: then there was none.
+            // What the server says in one breath with its reply to EHLO may have ended the session: then there was
+            // none.
             if let Some(CloseReason::ByServer(_) | CloseReason::Protocol(_) | CloseReason::Injected(_)) =
                 self.session.closed()
             {

@@ -1,10 +1,10 @@
 //! What is remembered of each server from one connection to the next, for a time.
 //!
-//! A server is known by address and port, or a socket's path, and the start of its greeting: machines that share an address behind a load
-//! balancer are told apart where they greet differently, and a server whose software was changed starts anew. What
-//! was earned, and the window that was reached, lasts a day; what was refused, an hour; a connection that was merely lost, or a
-//! TLS handshake that failed, weighs ten minutes. The
-//! ledger is in memory, bounded, and shared by all lanes; the clock is the caller's.
+//! A server is known by address and port, or a socket's path, and the start of its greeting: machines that share an
+//! address behind a load balancer are told apart where they greet differently, and a server whose software was changed
+//! starts anew. What was earned, and the window that was reached, lasts a day; what was refused, an hour; a connection
+//! that was merely lost, or a TLS handshake that failed, weighs ten minutes. The ledger is in memory, bounded, and
+//! shared by all lanes; the clock is the caller's.
 
 use crate::net::Endpoint;
 use crate::smtp::{Fact, Knowledge, Proof};

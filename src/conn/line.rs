@@ -1,9 +1,9 @@
 //! The socket's side of a connection: one write, one read or one wait at a time, each with its bound.
 //!
-//! A read waits as long as the oldest unanswered command may take (RFC 5321 section 4.5.3.2), counted from the last reply or the
-//! last octet written, and anew while a slow line still carries octets to the peer. A write waits for `data_transfer` without
-//! progress, in slices, so that a stop is noticed in between. What the server said before it closed is read
-//! before a fault is told to the session. It decides nothing else.
+//! A read waits as long as the oldest unanswered command may take (RFC 5321 section 4.5.3.2), counted from the last
+//! reply or the last octet written, and anew while a slow line still carries octets to the peer. A write waits for
+//! `data_transfer` without progress, in slices, so that a stop is noticed in between. What the server said before it
+//! closed is read before a fault is told to the session. It decides nothing else.
 
 use super::yielding::Traffic;
 use crate::config::Timeouts;
@@ -16,8 +16,9 @@ use std::time::{Duration, Instant};
 
 /// A write that waits looks this often whether it is to stop.
 const SLICE: Duration = Duration::from_millis(500);
-/// The least time that a server is given to answer the RSET behind a final dot, once the dot is answered. Both replies are
-/// due together; where only the RSET is at stake that is soon, where an envelope rides with it a server under load has longer.
+/// The least time that a server is given to answer the RSET behind a final dot, once the dot is answered. Both replies
+/// are due together; where only the RSET is at stake that is soon, where an envelope rides with it a server under load
+/// has longer.
 const PROOF: Duration = Duration::from_secs(1);
 const OVERLAP: Duration = Duration::from_secs(5);
 /// Octets read at once, and content read at once.
@@ -145,8 +146,8 @@ impl Line {
         }
     }
 
-    /// Nothing to do: waits for news, for the server's farewell, or for the end of the patience with an idle connection,
-    /// which began at `since`.
+    /// Nothing to do: waits for news, for the server's farewell, or for the end of the patience with an idle
+    /// connection, which began at `since`.
     pub fn idle(&mut self, session: &mut Session, since: Instant) {
         let until = since + self.timeouts.idle.min(LONGEST);
         if self.wait(session, until) == Some(true) {
@@ -184,7 +185,8 @@ impl Line {
         Some(!ready.readable && is_past(Some(until)))
     }
 
-    /// On a slow line a command may not have arrived yet: as long as the peer acknowledges octets, the clock starts anew.
+    /// On a slow line a command may not have arrived yet: as long as the peer acknowledges octets, the clock starts
+    /// anew.
     fn is_moving(&mut self, stage: Option<Stage>) -> bool {
         let left = self.stream.unsent().unwrap_or(0);
         let before = self.unacknowledged.replace(left).unwrap_or(0);
@@ -223,8 +225,8 @@ impl Line {
         self.stream.agreed()
     }
 
-    /// Takes what came in clear while the session waits for the handshake: the session ends by it. An end of the connection is left
-    /// for the handshake to find.
+    /// Takes what came in clear while the session waits for the handshake: the session ends by it. An end of the
+    /// connection is left for the handshake to find.
     pub fn listen_in_clear(&mut self, session: &mut Session) {
         if let Ok(Some(octets)) = self.stream.try_read(&mut self.buffer) {
             session.input(&self.buffer[..octets]);

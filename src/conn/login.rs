@@ -1,5 +1,5 @@
-//! Who we are at a server: credentials for a session, out of the file that the settings name, by the server's name or the next
-//! hop as it is written.
+//! Who we are at a server: credentials for a session, out of the file that the settings name, by the server's name or
+//! the next hop as it is written.
 //!
 //! The file is read for each connection, before anything is dialled: a changed password counts from the next
 //! connection on, and none is kept. A file that cannot be used is the administrator's to mend; until then mail for

@@ -1,7 +1,7 @@
 //! Measures flights for the window ([`crate::smtp::window`]): what was answered, in what time, at what round trip.
 //!
-//! A flight begins when the one before is over, or with the first transaction on an idle connection. It is over when the
-//! transaction is answered that was the youngest when its first answer came in: one window, sent and answered.
+//! A flight begins when the one before is over, or with the first transaction on an idle connection. It is over when
+//! the transaction is answered that was the youngest when its first answer came in: one window, sent and answered.
 
 use crate::smtp::{Flight, TransactionId};
 use std::collections::HashMap;

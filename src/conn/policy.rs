@@ -1,8 +1,8 @@
 //! The only place where replies and faults become outcomes.
 //!
-//! The law: only a server's own 5yz is a failure, and what DNS denies of a domain for sure; whatever is of our own or the network's
-//! making is temporary. A
-//! reply's enhanced status is used when its class agrees with its code (RFC 2034), else `x.0.0`.
+//! The law: only a server's own 5yz is a failure, and what DNS denies of a domain for sure; whatever is of our own or
+//! the network's making is temporary. A reply's enhanced status is used when its class agrees with its code (RFC 2034),
+//! else `x.0.0`.
 //!
 //! | event                                              | outcome                                    |
 //! |----------------------------------------------------|--------------------------------------------|
@@ -138,8 +138,8 @@ fn as_temporary(reply: &Reply, otherwise: EnhancedStatus) -> Outcome {
     Outcome { verdict: Verdict::Deferred, status, code: Some(reply.code), text: reply.text() }
 }
 
-/// Whether a refused RCPT only says that the transaction is full (RFC 5321 section 4.5.3.1.10), so that the recipient belongs
-/// in another one. `behind_accepted`: a recipient before it was accepted, so each round settles at least one.
+/// Whether a refused RCPT only says that the transaction is full (RFC 5321 section 4.5.3.1.10), so that the recipient
+/// belongs in another one. `behind_accepted`: a recipient before it was accepted, so each round settles at least one.
 pub fn is_overflow(reply: &Reply, behind_accepted: bool) -> bool {
     let too_many = |status: EnhancedStatus| status.subject == 5 && status.detail == 3;
     behind_accepted
@@ -150,8 +150,8 @@ pub fn is_overflow(reply: &Reply, behind_accepted: bool) -> bool {
         }
 }
 
-/// Whether sending again costs one of the bounded attempts: not after a farewell of a server that answered others on the
-/// same connection, or recipients of this message. Each round settles something then, so this ends too.
+/// Whether sending again costs one of the bounded attempts: not after a farewell of a server that answered others on
+/// the same connection, or recipients of this message. Each round settles something then, so this ends too.
 pub fn is_attempt(cause: &Cause, progress: bool) -> bool {
     !(progress && matches!(cause, Cause::Closing(_)))
 }

@@ -1,8 +1,8 @@
 //! Encryption of a connection: what one attempt does about it, and the handshake between session and socket.
 //!
 //! What each policy comes to (RFC 3207, RFC 7435, RFC 8314). `dane` is one of these by what DNSSEC says of the server
-//! ([`super::pledge`]), or as `verify` with a certificate that must be as DNSSEC says; where a domain's MTA-STS policy is
-//! enforced ([`super::domain_policy`]), each of them is as `verify`:
+//! ([`super::pledge`]), or as `verify` with a certificate that must be as DNSSEC says; where a domain's MTA-STS policy
+//! is enforced ([`super::domain_policy`]), each of them is as `verify`:
 //!
 //! | what happens                                | `may`                       | `require`, `verify`         |
 //! |---------------------------------------------|-----------------------------|-----------------------------|
@@ -65,8 +65,8 @@ impl Encryption {
 pub(super) type EndsBy<'a> = &'a dyn Fn() -> Option<Instant>;
 
 impl Opener {
-    /// The first attempt with this server. Where a handshake has just failed and clear text is allowed, none is tried; nor
-    /// over a UNIX socket, which nobody listens to.
+    /// The first attempt with this server. Where a handshake has just failed and clear text is allowed, none is tried;
+    /// nor over a UNIX socket, which nobody listens to.
     pub(super) fn encryption(&self, at: &Server, address: &Endpoint) -> Encryption {
         match Encryption::of(&at.pledge.settings(&self.settings.tls)) {
             Encryption::StartTls

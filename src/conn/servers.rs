@@ -1,8 +1,9 @@
 //! The servers of a next hop, in the order in which they are tried (RFC 5321 5.1).
 //!
-//! A domain's servers are those of its MX records, best first; a host is its own server, and so is a UNIX socket; behind all destinations of the
-//! next hop come those of its fallback relay. Servers that are to be passed are left out. Nothing is looked up before its turn comes. At most [`PER_DESTINATION`]
-//! servers of a domain are tried. What each look-up failure means is [`super::policy`]'s.
+//! A domain's servers are those of its MX records, best first; a host is its own server, and so is a UNIX socket;
+//! behind all destinations of the next hop come those of its fallback relay. Servers that are to be passed are left
+//! out. Nothing is looked up before its turn comes. At most [`PER_DESTINATION`] servers of a domain are tried. What
+//! each look-up failure means is [`super::policy`]'s.
 
 use super::domain_policy::DomainPolicy;
 use super::open::{OpenError, Opener};

@@ -1,11 +1,11 @@
 //! When a lane with large content may write while smaller messages are on their way over other lanes.
 //!
-//! On a narrow link a small message waits behind whatever a large one has put on the line. So, while a smaller bin has anything
-//! unanswered, a lane writes **pieces** with pauses between them that leave four fifths of the line's time to the others; once they
-//! are done it goes on at full speed. How long a piece occupies the line is not known to a sender whose octets vanish in the
-//! kernel. It is reckoned from the line's **rate**: octets acknowledged in time, watched while the lane writes without restraint, or,
-//! as long as nothing was seen, what TCP itself reckons with (congestion window by round trip). On a line faster than [`WIDE`] a piece is gone
-//! before it matters, and nothing is held back.
+//! On a narrow link a small message waits behind whatever a large one has put on the line. So, while a smaller bin has
+//! anything unanswered, a lane writes **pieces** with pauses between them that leave four fifths of the line's time to
+//! the others; once they are done it goes on at full speed. How long a piece occupies the line is not known to a sender
+//! whose octets vanish in the kernel. It is reckoned from the line's **rate**: octets acknowledged in time, watched
+//! while the lane writes without restraint, or, as long as nothing was seen, what TCP itself reckons with (congestion
+//! window by round trip). On a line faster than [`WIDE`] a piece is gone before it matters, and nothing is held back.
 //!
 //! Pure arithmetic: the clock is the caller's.
 
@@ -23,8 +23,8 @@ const LARGEST_PIECE: f64 = 16_384.0;
 const SHARE: f64 = 5.0;
 /// No pause is longer, so that no server takes the connection for dead (RFC 5321 4.5.3.2.5).
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// Round trips in which smaller messages, for which a connection may have to be made first, have the line to themselves: three to connect
-/// and greet, some in which TCP begins slowly. And no longer than this.
+/// Round trips in which smaller messages, for which a connection may have to be made first, have the line to
+/// themselves: three to connect and greet, some in which TCP begins slowly. And no longer than this.
 const HEAD_START: u32 = 8;
 const LONGEST_HEAD_START: Duration = Duration::from_secs(3);
 /// The rate is measured over times of at least this, and forgotten with about this time where it has fallen.

@@ -1,11 +1,11 @@
 //! Floor 6: the doors, the ways in which an MTA hands messages over, and one to look in by.
 //!
 //! A door turns what a client says into [`Message`]s, submits them through [`Delivery`], waits, and tells each
-//! recipient's result in the client's own terms. It holds nothing: a message whose client has gone is cancelled, and a client
-//! is told "delivered" only after the server took the message.
+//! recipient's result in the client's own terms. It holds nothing: a message whose client has gone is cancelled, and a
+//! client is told "delivered" only after the server took the message.
 //!
-//! The doors know the engine only as [`Delivery`], so that each can be tested against a script. [`control`] is the odd one: nothing is
-//! handed over there, it is asked how the engine is.
+//! The doors know the engine only as [`Delivery`], so that each can be tested against a script. [`control`] is the odd
+//! one: nothing is handed over there, it is asked how the engine is.
 
 pub mod control;
 pub mod lmtp;

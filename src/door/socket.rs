@@ -1,8 +1,8 @@
 //! The UNIX sockets of the doors, under a runtime directory.
 //!
 //! Promises: a socket appears under its name with mode and owner already set; one that a dead process left is taken
-//! over, one that a living process serves is left alone and told; nothing else at that name is ever removed; at the end a
-//! socket is removed only if it is still the one made here.
+//! over, one that a living process serves is left alone and told; nothing else at that name is ever removed; at the end
+//! a socket is removed only if it is still the one made here.
 
 use crate::config::Listen;
 use crate::net;
@@ -63,8 +63,8 @@ impl DoorError {
     }
 }
 
-/// Makes sockets as `[listen]` says. Of processes that start at the same moment one has a maker at a time; else two could take over one
-/// stale socket.
+/// Makes sockets as `[listen]` says. Of processes that start at the same moment one has a maker at a time; else two
+/// could take over one stale socket.
 #[derive(Debug)]
 pub(super) struct SocketMaker {
     user: Option<u32>,
@@ -89,8 +89,8 @@ impl SocketMaker {
         })
     }
 
-    /// A socket that nobody has to wait for. It is made under another name and moved, so that no client meets it before mode and
-    /// owner are set; the move also replaces a stale one.
+    /// A socket that nobody has to wait for. It is made under another name and moved, so that no client meets it before
+    /// mode and owner are set; the move also replaces a stale one.
     pub(super) fn make(&self, purpose: &str, path: &Path, mode: u32) -> Result<(UnixListener, SocketFile), DoorError> {
         let draft = path.with_file_name(format!(".{}", std::process::id()));
         let octets = path.as_os_str().as_bytes().len().max(draft.as_os_str().as_bytes().len());

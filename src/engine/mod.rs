@@ -1,7 +1,7 @@
 //! Floor 5: the engine: next hop to channel of lanes, limits, drain, statistics. The way in for every door.
 //!
-//! [`Engine::room`] before content is read, [`Engine::submit`] when it is whole; the report comes through the ticket. The engine owns
-//! no queue on disk: what it holds, its caller holds too, so that a crash at any point loses nothing.
+//! [`Engine::room`] before content is read, [`Engine::submit`] when it is whole; the report comes through the ticket.
+//! The engine owns no queue on disk: what it holds, its caller holds too, so that a crash at any point loses nothing.
 
 mod channel;
 mod sites;
@@ -74,8 +74,8 @@ impl Engine {
         Arc::clone(&self.config.read())
     }
 
-    /// From now on this configuration is in force. What waits is sorted anew, what is on the wire is not disturbed. `[limits]` stay as they were when
-    /// the engine was made.
+    /// From now on this configuration is in force. What waits is sorted anew, what is on the wire is not disturbed.
+    /// `[limits]` stay as they were when the engine was made.
     pub fn reconfigure(&self, config: Arc<Config>) {
         *self.config.write() = Arc::clone(&config);
         let channels: Vec<(NextHop, Arc<Channel>)> =
@@ -117,8 +117,8 @@ impl Engine {
         })
     }
 
-    /// The same without a wait and without a look for room that withdrawn messages take up: for a caller who asks often, and calls
-    /// [`Engine::tidy`] when it withdraws one.
+    /// The same without a wait and without a look for room that withdrawn messages take up: for a caller who asks
+    /// often, and calls [`Engine::tidy`] when it withdraws one.
     pub fn room_now(&self, next_hop: &NextHop, size: u64) -> Option<Room> {
         self.take_room(&self.channel(next_hop), size, Duration::ZERO)
     }
@@ -126,7 +126,8 @@ impl Engine {
     fn take_room(&self, channel: &Channel, size: u64, patience: Duration) -> Option<Room> {
         let deadline = after(patience);
         let left = || deadline.saturating_duration_since(Instant::now());
-        // The narrow budgets first: whoever waits there holds nothing that other next hops need. All take them in this order.
+        // The narrow budgets first: whoever waits there holds nothing that other next hops need. All take them in this
+        // order.
         let permits = vec![
             channel.messages.take(1, left())?,
             channel.bytes.take(size, left())?,
@@ -143,9 +144,10 @@ impl Engine {
         channel.submit(message, Obligation { ticket, room: room.permits });
     }
 
-    /// What the next hop's server offers: the last known, or else found out now by connecting, waiting up to `patience`.
-    /// An error is the deferral to tell the client (4.4.1 ...). Where mail fails for good, since DNS says so, everything is offered:
-    /// the failure is to be told of each recipient, and a client that is not let in would come again.
+    /// What the next hop's server offers: the last known, or else found out now by connecting, waiting up to
+    /// `patience`. An error is the deferral to tell the client (4.4.1 ...). Where mail fails for good, since DNS says
+    /// so, everything is offered: the failure is to be told of each recipient, and a client that is not let in would
+    /// come again.
     pub fn offers(&self, next_hop: &NextHop, patience: Duration) -> Result<Offers, Outcome> {
         self.channel(next_hop).offers(patience).or_else(|outcome| match outcome.verdict {
             Verdict::Failed => Ok(Offers::everything()),
@@ -164,7 +166,8 @@ impl Engine {
         self.channel(next_hop).tidy();
     }
 
-    /// Takes no new work, lets what is on the wire finish up to the configured time, defers the rest, joins all threads.
+    /// Takes no new work, lets what is on the wire finish up to the configured time, defers the rest, joins all
+    /// threads.
     pub fn drain(&self) {
         self.drain_until(after(self.config().limits.drain));
     }
@@ -186,7 +189,8 @@ impl Engine {
             return Arc::clone(channel);
         }
         if channels.len() >= CHANNELS {
-            // One that somebody else holds at this moment may be about to get work. Holders are made under this lock only.
+            // One that somebody else holds at this moment may be about to get work. Holders are made under this lock
+            // only.
             channels.retain(|_, channel| Arc::strong_count(channel) > 1 || !channel.is_idle());
         }
         let channel = Arc::new(Channel::new(next_hop.clone(), self.config.read().settings(next_hop), self));

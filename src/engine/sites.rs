@@ -1,8 +1,8 @@
 //! The sites of one next hop: the one that all messages come to, and one for what certain servers do not take for now.
 //!
-//! A recipient that a server puts off (4yz) is offered to the next server of its next hop (RFC 5321 5.1), as far as there is
-//! one. That is another site: the same next hop without the servers that were passed. It lives on until the channel ends, with
-//! lanes only while it has work.
+//! A recipient that a server puts off (4yz) is offered to the next server of its next hop (RFC 5321 5.1), as far as
+//! there is one. That is another site: the same next hop without the servers that were passed. It lives on until the
+//! channel ends, with lanes only while it has work.
 
 use super::Engine;
 use crate::config::NextHopSettings;

@@ -1,8 +1,9 @@
 //! Which lane may take which message, by size alone: pure tables, made from the settings.
 //!
-//! A message goes to the first **bin** whose bound is not below its size. The bins are dealt out to **groups** of lanes: a group owns
-//! one bin, or, where there are fewer connections than bins, some neighbouring ones, and every bin has exactly one group. A lane
-//! takes messages of its own group's bins, and smaller ones when it has nothing else to do; never larger ones.
+//! A message goes to the first **bin** whose bound is not below its size. The bins are dealt out to **groups** of
+//! lanes: a group owns one bin, or, where there are fewer connections than bins, some neighbouring ones, and every bin
+//! has exactly one group. A lane takes messages of its own group's bins, and smaller ones when it has nothing else to
+//! do; never larger ones.
 
 use crate::config::NextHopSettings;
 use std::ops::Range;
@@ -63,9 +64,9 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Deals the bins out to at most `most` connections (0: as many as `lanes` says, which has one number for each bin). With fewer
-    /// connections than lanes, the bins with most lanes lose some first, of equal ones the larger bin; with fewer than bins,
-    /// neighbours share, the largest first.
+    /// Deals the bins out to at most `most` connections (0: as many as `lanes` says, which has one number for each
+    /// bin). With fewer connections than lanes, the bins with most lanes lose some first, of equal ones the larger bin;
+    /// with fewer than bins, neighbours share, the largest first.
     pub fn new(lanes: &[usize], most: usize) -> Plan {
         let bins = lanes.len().max(1);
         if (1..bins).contains(&most) {
@@ -155,7 +156,8 @@ mod tests {
     }
 
     proptest! {
-        /// Every bin has exactly one group, groups are neighbours in order, each has a lane, and all together no more than allowed.
+        /// Every bin has exactly one group, groups are neighbours in order, each has a lane, and all together no more
+        /// than allowed.
         #[test]
         fn every_bin_has_one_group(lanes in prop::collection::vec(1usize..5, 1..17), most in 0usize..40) {
             let plan = Plan::new(&lanes, most);

@@ -1,6 +1,7 @@
 //! A connection as its lane sees it, so that lanes can be tried without a server, a socket or a wait.
 //!
-//! [`Dialler`] makes the real ones: [`crate::conn::Connection`]. A test makes others, which carry messages as its script says.
+//! [`Dialler`] makes the real ones: [`crate::conn::Connection`]. A test makes others, which carry messages as its
+//! script says.
 
 use super::Obligation;
 use crate::config::Limits;

@@ -1,14 +1,15 @@
-//! Which lanes of a channel run, whose bins each serves, and whether a further one pays: pure account, the clock is the caller's.
+//! Which lanes of a channel run, whose bins each serves, and whether a further one pays: pure account, the clock is the
+//! caller's.
 //!
-//! A lane that runs is *resting*, *connecting* or *connected*. Late binding decides what it carries ([`super::queue`]); here it is decided
-//! who may ask. A connection is opened only for messages that no open lane has room for:
+//! A lane that runs is *resting*, *connecting* or *connected*. Late binding decides what it carries ([`super::queue`]);
+//! here it is decided who may ask. A connection is opened only for messages that no open lane has room for:
 //! - for a group's first: when no idle lane of a larger group can help;
 //! - for a further one of the same group: when all of its open lanes are full and a backlog waits behind each.
 //!
 //! **Crowding.** A lane refused while others are connected has met the server's own limit. The bins are then dealt out to the
-//! connections that there are ([`Plan`] with a smaller number), so that no bin waits for a lane that cannot be had; the lane left over
-//! tries again later, when messages of different bins are in each other's way or many wait, one at a time, after pauses that double and
-//! are scattered. Each success makes the plan larger again.
+//! connections that there are ([`Plan`] with a smaller number), so that no bin waits for a lane that cannot be had; the
+//! lane left over tries again later, when messages of different bins are in each other's way or many wait, one at a
+//! time, after pauses that double and are scattered. Each success makes the plan larger again.
 
 use super::bins::{Bins, Plan};
 use super::member::{Carried, Handle, Member, Standing};
@@ -105,8 +106,8 @@ impl Crew {
         self.members.iter().map(|member| self.plan.bins(member.group).end).max().unwrap_or(0)
     }
 
-    /// Wakes the lanes that a message of this bin is news for. One that is full and has the bin looks again by itself, with the next
-    /// reply; one with larger bins may have to yield.
+    /// Wakes the lanes that a message of this bin is news for. One that is full and has the bin looks again by itself,
+    /// with the next reply; one with larger bins may have to yield.
     pub fn tell_of(&self, bin: usize) {
         let is_news = |member: &&Member| {
             let own = self.plan.bins(member.group);
@@ -131,8 +132,8 @@ impl Crew {
         self.tell();
     }
 
-    /// A lane takes a message. When it could help smaller bins until now and cannot any more, their lanes that rest are told: they may
-    /// have relied on it.
+    /// A lane takes a message. When it could help smaller bins until now and cannot any more, their lanes that rest are
+    /// told: they may have relied on it.
     pub fn carry(&mut self, number: usize, place: u64, size: u64, now: Instant) {
         let (bin, own) = (self.bins.bin(size), self.own_bins(number));
         let Some(member) = self.member_mut(number) else { return };
@@ -144,7 +145,8 @@ impl Crew {
         }
     }
 
-    /// A lane is done with a message. When that was the last of its bin, lanes of larger ones, which may have held back for it, are told.
+    /// A lane is done with a message. When that was the last of its bin, lanes of larger ones, which may have held back
+    /// for it, are told.
     pub fn release(&mut self, number: usize, place: u64) {
         let Some(bin) = self.member_mut(number).and_then(|member| member.release(place)) else { return };
         if self.members.iter().all(|member| member.carries(bin) == 0) {
@@ -163,7 +165,8 @@ impl Crew {
         self.plan.bins(self.member(number).and_then(|member| member.group))
     }
 
-    /// The smaller bins that a lane may serve at this time: all of them while it carries nothing of its own and nothing of its own waits.
+    /// The smaller bins that a lane may serve at this time: all of them while it carries nothing of its own and nothing
+    /// of its own waits.
     pub fn bins_to_help(&self, number: usize, waiting: &dyn Backlog) -> Range<usize> {
         let own = self.own_bins(number);
         let idle = self.member(number).is_some_and(|member| member.carries_only_below(own.start));
@@ -200,8 +203,8 @@ impl Crew {
         self.assign();
     }
 
-    /// Whether this lane, which has no connection, should make one. `doubtful`: the last attempt to connect failed. `asked`: somebody
-    /// wants to know what the server offers.
+    /// Whether this lane, which has no connection, should make one. `doubtful`: the last attempt to connect failed.
+    /// `asked`: somebody wants to know what the server offers.
     pub fn wants_connection(
         &self,
         number: usize,
@@ -235,7 +238,8 @@ impl Crew {
         own || self.is_last_resort(bins.start, waiting)
     }
 
-    /// Whether smaller messages wait for which no lane runs and none that is open can help: a larger group's lane then serves them too.
+    /// Whether smaller messages wait for which no lane runs and none that is open can help: a larger group's lane then
+    /// serves them too.
     fn is_last_resort(&self, below: usize, waiting: &dyn Backlog) -> bool {
         let has_lane = |bin: usize| self.members.iter().any(|member| self.plan.bins(member.group).contains(&bin));
         let is_stranded = |bin: usize| waiting.messages(bin..bin + 1) > 0 && !has_lane(bin) && !self.can_help(bin);
@@ -251,8 +255,8 @@ impl Crew {
         })
     }
 
-    /// Whether one more connection than a crowded server took would help: there is a backlog, or a message waits behind others that it would
-    /// not share a lane with.
+    /// Whether one more connection than a crowded server took would help: there is a backlog, or a message waits behind
+    /// others that it would not share a lane with.
     fn pays_to_probe(&self, waiting: &dyn Backlog) -> bool {
         let all = 0..self.bins.len();
         let full = Plan::new(&self.lanes, self.most);
@@ -294,8 +298,9 @@ impl Crew {
         self.assign();
     }
 
-    /// A connection was refused while others are open or being made. `scatter` is a number from 0 to 1 by which sites that were refused
-    /// together do not come again together. Attempts that began before the first refusal do not make the pause longer.
+    /// A connection was refused while others are open or being made. `scatter` is a number from 0 to 1 by which sites
+    /// that were refused together do not come again together. Attempts that began before the first refusal do not make
+    /// the pause longer.
     pub fn crowded(&mut self, now: Instant, scatter: f64) {
         let connections = self.open().max(1);
         let known = self.crowding.filter(|crowding| crowding.until > now);
@@ -311,7 +316,8 @@ impl Crew {
         self.plan.lanes()
     }
 
-    /// Messages that wait for, or are on, lanes other than this one, and are smaller than what it serves: it holds its own back for them.
+    /// Messages that wait for, or are on, lanes other than this one, and are smaller than what it serves: it holds its
+    /// own back for them.
     pub fn must_yield(&self, number: usize, waiting: &dyn Backlog, now: Instant) -> bool {
         let own = self.own_bins(number);
         let others = || self.members.iter().filter(|member| member.number() != number);
@@ -323,8 +329,8 @@ impl Crew {
         !own.is_empty() && others().any(|member| carried(member) || awaited(member))
     }
 
-    /// Deals the plan's places out: lanes with a connection first, each to its old bin or the nearest that is free. Who gets other bins
-    /// than before is told.
+    /// Deals the plan's places out: lanes with a connection first, each to its old bin or the nearest that is free. Who
+    /// gets other bins than before is told.
     fn assign(&mut self) {
         let before: Vec<Range<usize>> = self.members.iter().map(|member| self.plan.bins(member.group)).collect();
         let connections = self.crowding.map(|crowding| crowding.connections).into_iter();

@@ -1,4 +1,5 @@
-//! One lane in the account of its crew: where it stands, which bins are its own, what it carries. Pure but for its wakes.
+//! One lane in the account of its crew: where it stands, which bins are its own, what it carries. Pure but for its
+//! wakes.
 
 use super::bins::Bins;
 use crate::conn::Gauge;
@@ -105,7 +106,8 @@ impl Member {
         self.standing != Standing::Resting
     }
 
-    /// Takes another standing and tells the one before. Whoever has no session ready carries nothing and has no lack of room.
+    /// Takes another standing and tells the one before. Whoever has no session ready carries nothing and has no lack of
+    /// room.
     pub fn stand(&mut self, standing: Standing, now: Instant) -> Standing {
         if standing != Standing::Connected {
             self.is_full = false;

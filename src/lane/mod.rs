@@ -1,7 +1,9 @@
 //! Floor 4: lanes, the threads that own at most one connection each, and the queue they share.
 //!
-//! A channel ([`Site`]) has one queue, sorted by size ([`bins`], [`queue`]); a lane takes from it what it can put on the wire at
-//! once ([`worker`]). How many lanes there are, and for which sizes, is [`crew`]'s account, whether the site can be used `trouble`'s. The duty to report travels with the message as a [`Ticket`] and ends in [`report`], or by being dropped.
+//! A channel ([`Site`]) has one queue, sorted by size ([`bins`], [`queue`]); a lane takes from it what it can put on
+//! the wire at once ([`worker`]). How many lanes there are, and for which sizes, is [`crew`]'s account, whether the
+//! site can be used `trouble`'s. The duty to report travels with the message as a [`Ticket`] and ends in [`report`], or
+//! by being dropped.
 
 pub mod bins;
 pub mod carrier;

@@ -4,7 +4,8 @@ use super::ticket::Ticket;
 use crate::conn::Token;
 use crate::sync::Permit;
 
-/// A message's ticket with its permits. Dropping it reports the message as deferred, or in doubt if it was sent, and frees the room.
+/// A message's ticket with its permits. Dropping it reports the message as deferred, or in doubt if it was sent, and
+/// frees the room.
 #[derive(Debug)]
 pub struct Obligation {
     /// The duty to report.

@@ -19,7 +19,8 @@ use std::time::{Duration, Instant};
 
 /// How much longer a message may have waited than one a step of priority above it before it goes first.
 pub const PRIORITY_STEP: Duration = Duration::from_secs(30);
-/// How much longer a message may have waited than one of the next smaller bin before it goes first, on a lane that serves both.
+/// How much longer a message may have waited than one of the next smaller bin before it goes first, on a lane that
+/// serves both.
 pub const BIN_STEP: Duration = Duration::from_secs(10);
 
 /// When it came, advanced by its priority; and its number, which makes it unique.
@@ -84,8 +85,8 @@ impl Queue {
         bin
     }
 
-    /// Takes the next message of these bins that there is room for. A message that nobody waits for any more is handed out in
-    /// any case, to be disposed of.
+    /// Takes the next message of these bins that there is room for. A message that nobody waits for any more is handed
+    /// out in any case, to be disposed of.
     pub fn take(&mut self, bins: Range<usize>, vacancy: Vacancy<'_>) -> Taken {
         let Some((bin, key)) = self.front(bins.clone(), |_| true) else { return Taken::Nothing };
         let Some(front) = self.job(bin, key) else { return Taken::Nothing };

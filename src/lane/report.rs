@@ -22,7 +22,8 @@ pub struct Route<'a> {
     pub tls: Option<Agreed>,
 }
 
-/// Logs and reports a message whose recipients all have an outcome. This is where its ticket ends. Tells how many recipients are in doubt.
+/// Logs and reports a message whose recipients all have an outcome. This is where its ticket ends. Tells how many
+/// recipients are in doubt.
 pub fn settle(mut job: Job, route: Option<Route<'_>>, statistics: &Statistics) -> u64 {
     let now = Instant::now();
     let started = job.started.unwrap_or(now);
@@ -48,8 +49,8 @@ pub fn settle(mut job: Job, route: Option<Route<'_>>, statistics: &Statistics) -
     in_doubt
 }
 
-/// Disposes of a message that nobody waits for any more. Where servers have answered for some of its recipients, that is reported all
-/// the same.
+/// Disposes of a message that nobody waits for any more. Where servers have answered for some of its recipients, that
+/// is reported all the same.
 pub fn withdraw(mut job: Job, statistics: &Statistics) {
     info!("{}: next_hop={}, size={}, withdrawn by the caller", log_id(&job), job.next_hop, job.size());
     if job.was_answered() {

@@ -1,12 +1,13 @@
 //! The obligation to report (law: exactly one report per message, even on panic, shutdown or bug).
 //!
-//! [`Ticket::issue`] makes two ends. The [`Ticket`] travels down with the message; settling it sends the one
-//! report, and dropping it unsettled *is* a report: every recipient deferred, or in doubt once the message was sent whole. The [`Inbox`] stays with the door; it
-//! is waited on by a timeout or through a file descriptor, and dropping it says that nobody waits any more, which
-//! cancels the message if it has not passed the point of no return.
+//! [`Ticket::issue`] makes two ends. The [`Ticket`] travels down with the message; settling it sends the one report,
+//! and dropping it unsettled *is* a report: every recipient deferred, or in doubt once the message was sent whole. The
+//! [`Inbox`] stays with the door; it is waited on by a timeout or through a file descriptor, and dropping it says that
+//! nobody waits any more, which cancels the message if it has not passed the point of no return.
 //!
-//! [`Ticket::issue_to`] is for a door with many messages and one place for all their reports: the report is handed to a function of
-//! the door, on whichever thread made it, and the [`Withdrawal`] cancels. A message withdrawn is still reported on.
+//! [`Ticket::issue_to`] is for a door with many messages and one place for all their reports: the report is handed to a
+//! function of the door, on whichever thread made it, and the [`Withdrawal`] cancels. A message withdrawn is still
+//! reported on.
 
 use crate::mail::{EnhancedStatus, Outcome, Report, Verdict};
 use crate::net::Wake;
@@ -74,7 +75,8 @@ impl Ticket {
         Ticket::issue_with(recipients, None)
     }
 
-    /// As [`Ticket::issue`], for a door that must watch a socket while it waits: `wake` becomes readable with the report.
+    /// As [`Ticket::issue`], for a door that must watch a socket while it waits: `wake` becomes readable with the
+    /// report.
     pub fn issue_with(recipients: usize, wake: Option<Wake>) -> (Ticket, Inbox) {
         let (sender, receiver) = bounded(1);
         let shared = Arc::new(Shared { wake, abandoned: AtomicBool::new(false) });

@@ -1,8 +1,8 @@
 //! Whether a site can be used: pure, the clock is the caller's.
 //!
-//! A site is **in trouble** when no connection can be made to it, or when one connection after another ends without an answer
-//! to any message. While it is, nothing is tried; when the pause is over one attempt is made, and each that fails
-//! doubles the pause. A message that was answered forgives everything.
+//! A site is **in trouble** when no connection can be made to it, or when one connection after another ends without an
+//! answer to any message. While it is, nothing is tried; when the pause is over one attempt is made, and each that
+//! fails doubles the pause. A message that was answered forgives everything.
 
 use super::crew::scattered;
 use crate::mail::Outcome;
@@ -35,7 +35,8 @@ impl Trouble {
         self.why.is_some()
     }
 
-    /// No connection can be made. `scatter` is a number from 0 to 1 by which many sites that fail together do not come again together. Attempts that began before that was known do not count again.
+    /// No connection can be made. `scatter` is a number from 0 to 1 by which many sites that fail together do not come
+    /// again together. Attempts that began before that was known do not count again.
     pub fn begin(&mut self, outcome: &Outcome, now: Instant, scatter: f64) {
         if self.now(now).is_none() {
             self.pause = (self.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);

@@ -62,7 +62,8 @@ fn start_one(site: &Arc<Site>, handle: Handle) {
     };
     let spawn = || with_signals_blocked(|| thread::Builder::new().name(format!("lane {number}")).spawn(body));
     if let Err(error) = site.start_thread(spawn) {
-        // Before it is said: the logger is foreign code, and if it panics the lane must be off the account all the same.
+        // Before it is said: the logger is foreign code, and if it panics the lane must be off the account all the
+        // same.
         site.not_started(number);
         error!("{}: no lane can be started: {error}", site.next_hop);
     }

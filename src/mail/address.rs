@@ -1,9 +1,9 @@
 //! Mailbox addresses as they stand between the angle brackets of MAIL and RCPT (RFC 5321 4.1.2).
 //!
-//! What an address *means* is the server's business: mail exists for local parts that the grammar does
-//! not allow, so nothing is refused for its shape. What could leave its place on the wire is refused:
-//! control characters (CR, LF and NUL among them, and those of Unicode), unquoted angle brackets and blanks, and more octets than
-//! any server takes. Text beyond ASCII is kept (RFC 6531) and can be asked for by [`Address::is_ascii`].
+//! What an address *means* is the server's business: mail exists for local parts that the grammar does not allow, so
+//! nothing is refused for its shape. What could leave its place on the wire is refused: control characters (CR, LF and
+//! NUL among them, and those of Unicode), unquoted angle brackets and blanks, and more octets than any server takes.
+//! Text beyond ASCII is kept (RFC 6531) and can be asked for by [`Address::is_ascii`].
 
 use std::fmt;
 use thiserror::Error;

@@ -1,12 +1,13 @@
 //! Message content in the one form that may go on a wire: every line ends in CRLF, there is no other CR or
 //! LF, no NUL, and the last line is ended (RFC 5321 2.3.8 and 4.1.1.4; RFC 5322 2.1).
 //!
-//! [`ContentBuilder`] makes it from input cut anywhere, keeps it in memory up to a limit and beyond that in
-//! an unlinked temporary file, so that nothing is left behind however the process ends. What the rules refuse is named by
-//! line. [`Content`] is read at any offset, by several threads at once, and is cheap to clone.
+//! [`ContentBuilder`] makes it from input cut anywhere, keeps it in memory up to a limit and beyond that in an unlinked
+//! temporary file, so that nothing is left behind however the process ends. What the rules refuse is named by line.
+//! [`Content`] is read at any offset, by several threads at once, and is cheap to clone.
 //!
 //! [`Content::in_place`] takes a range of a caller's file as it is, without a copy, when it is in that form already;
-//! [`Content::headed`] takes headers in memory and the text of a file whose lines end in LF, as MTAs keep it, without a copy too.
+//! [`Content::headed`] takes headers in memory and the text of a file whose lines end in LF, as MTAs keep it, without a
+//! copy too.
 //!
 //! Not done here: dot-stuffing (it belongs to DATA, [`crate::smtp::stuffing`]) and any look at headers.
 
@@ -97,7 +98,8 @@ enum Store {
 }
 
 impl Content {
-    /// The octets themselves, not copied, if the rules have nothing to change or to refuse in them; else the octets back.
+    /// The octets themselves, not copied, if the rules have nothing to change or to refuse in them; else the octets
+    /// back.
     pub fn as_it_is(octets: Vec<u8>, rules: &ContentRules) -> Result<Content, Vec<u8>> {
         let len = octets.len() as u64;
         let mut survey = Survey::default();
@@ -110,8 +112,9 @@ impl Content {
         }
     }
 
-    /// `len` octets of the file from `start`, not copied, if the rules have nothing to change or to refuse in them. Nobody may
-    /// change that range while the content lives; if somebody does, [`Content::read_at`] fails. An error is one of reading.
+    /// `len` octets of the file from `start`, not copied, if the rules have nothing to change or to refuse in them.
+    /// Nobody may change that range while the content lives; if somebody does, [`Content::read_at`] fails. An error is
+    /// one of reading.
     pub fn in_place(file: &Arc<File>, start: u64, len: u64, rules: &ContentRules) -> io::Result<Option<Content>> {
         if rules.is_too_large(len) {
             return Ok(None);
@@ -124,9 +127,10 @@ impl Content {
         Ok(range.map(of_range))
     }
 
-    /// Headers (whole lines, without the empty line behind them) and the text of the file from `start` to its end, which is not copied.
-    /// Line ends may be LF everywhere and become CRLF while they are read; a CR alone counts as one whatever the rules say. Nobody may change
-    /// the file while the content lives; if somebody does, [`Content::read_at`] fails.
+    /// Headers (whole lines, without the empty line behind them) and the text of the file from `start` to its end,
+    /// which is not copied. Line ends may be LF everywhere and become CRLF while they are read; a CR alone counts as
+    /// one whatever the rules say. Nobody may change the file while the content lives; if somebody does,
+    /// [`Content::read_at`] fails.
     pub fn headed(head: &[u8], file: &Arc<File>, start: u64, rules: &ContentRules) -> Result<Content, ContentError> {
         let mut inspector = Inspector::new(rules.refuse_long_lines);
         inspector.push(head)?;
@@ -167,7 +171,8 @@ impl Content {
 
     /// Reads octets from `offset` into `buffer` and tells how many; 0 only at the end.
     ///
-    /// An error or an early end means that the temporary file is broken; the content must then not be continued on a wire.
+    /// An error or an early end means that the temporary file is broken; the content must then not be continued on a
+    /// wire.
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         match &*self.store {
             Store::Memory(bytes) => Ok(copy(bytes, buffer, offset)),

@@ -61,8 +61,8 @@ impl Parameter {
         Parameter::parse(value).ok()
     }
 
-    /// The value of ORCPT (RFC 3461 4.2), `type;address`. An address beyond ASCII, which a client may write as it is when it gave
-    /// SMTPUTF8, is put in the form of RFC 6533 3 that every server with DSN can be given.
+    /// The value of ORCPT (RFC 3461 4.2), `type;address`. An address beyond ASCII, which a client may write as it is
+    /// when it gave SMTPUTF8, is put in the form of RFC 6533 3 that every server with DSN can be given.
     pub fn original(value: &str) -> Option<Parameter> {
         let (kind, address) = value.split_once(';')?;
         if kind.is_empty() || address.is_empty() {

@@ -1,5 +1,6 @@
-//! Where a message goes: a next hop as Postfix writes it (transport(5)): `[host]:port`, `host:port`, `[host]`, `domain`,
-//! `unix:/path`, or a list of these with commas, of which each is tried when those before it cannot be reached.
+//! Where a message goes: a next hop as Postfix writes it (transport(5)): `[host]:port`, `host:port`, `[host]`,
+//! `domain`, `unix:/path`, or a list of these with commas, of which each is tried when those before it cannot be
+//! reached.
 //!
 //! Brackets mean "this host, no MX lookup". The text is kept as written, because it also names a socket under the
 //! runtime directory ([`NextHop::file_name`]) and a table of the configuration. Nothing is looked up here.
@@ -41,7 +42,8 @@ pub enum Destination {
     Socket(PathBuf),
 }
 
-/// A parsed next hop. Two next hops are equal when their texts are equal but for the case of names and the blanks in a list.
+/// A parsed next hop. Two next hops are equal when their texts are equal but for the case of names and the blanks in a
+/// list.
 #[derive(Debug, Clone)]
 pub struct NextHop {
     text: Arc<str>,

@@ -1,8 +1,8 @@
 //! How much a message is in a hurry: the message transfer priority of RFC 6710, -9 to 9, higher first.
 //!
-//! The text has one form for each value, that of `priority-value` in RFC 6710 section 7: no sign before a positive number or
-//! 0, no second digit, no blank. So what was parsed is written as it came. What a value comes to is the business of whoever
-//! treats messages by it; the names of the policies (MIXER, STANAG4406, NSEP) change nothing here.
+//! The text has one form for each value, that of `priority-value` in RFC 6710 section 7: no sign before a positive
+//! number or 0, no second digit, no blank. So what was parsed is written as it came. What a value comes to is the
+//! business of whoever treats messages by it; the names of the policies (MIXER, STANAG4406, NSEP) change nothing here.
 
 use std::fmt;
 use std::str::FromStr;

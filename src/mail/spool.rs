@@ -1,8 +1,8 @@
-//! Content that stays where its caller has it: octets in memory or a range of a file, if they are already in the one form
-//! that may go on a wire. Nothing is copied then; what is not in that form is left to [`super::ContentBuilder`].
+//! Content that stays where its caller has it: octets in memory or a range of a file, if they are already in the one
+//! form that may go on a wire. Nothing is copied then; what is not in that form is left to [`super::ContentBuilder`].
 //!
-//! The caller may be wrong about a file that it says nobody changes. So [`Range::read_at`] checks again what it reads: an octet that
-//! must not stand on a wire is an error there, as a disk that cannot be read would be.
+//! The caller may be wrong about a file that it says nobody changes. So [`Range::read_at`] checks again what it reads:
+//! an octet that must not stand on a wire is an error there, as a disk that cannot be read would be.
 
 use super::content::MAX_LINE;
 use memchr::{memchr_iter, memchr2_iter};
@@ -50,7 +50,8 @@ impl Survey {
         cr == owed
     }
 
-    /// Whether octets are beyond ASCII, if all is well and the last line is ended; lines over the limit count when `refuse_long`.
+    /// Whether octets are beyond ASCII, if all is well and the last line is ended; lines over the limit count when
+    /// `refuse_long`.
     pub fn finish(&self, refuse_long: bool) -> Option<bool> {
         let whole = !self.after_cr && self.line_len == 0;
         (whole && !(refuse_long && self.longest > MAX_LINE)).then_some(self.eight_bit)
@@ -89,8 +90,8 @@ impl Range {
         self.eight_bit
     }
 
-    /// Reads octets from `offset` and tells how many. They begin and end at any place but between a CR and its LF, unless there is
-    /// room for one octet only. Content that was changed since is an error.
+    /// Reads octets from `offset` and tells how many. They begin and end at any place but between a CR and its LF,
+    /// unless there is room for one octet only. Content that was changed since is an error.
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let left = usize::try_from(self.len.saturating_sub(offset)).unwrap_or(usize::MAX);
         let most = buffer.len().min(left);
@@ -120,7 +121,7 @@ impl Range {
     }
 }
 
-fn changed() -> io::Error {
+pub(super) fn changed() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "the file was changed after it was handed over")
 }
 

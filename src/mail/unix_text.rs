@@ -9,6 +9,7 @@
 //! clean, and always as many octets as were counted.
 
 use super::content::{ContentError, MAX_LINE};
+use super::spool::changed;
 use memchr::{memchr, memchr2, memchr2_iter};
 use std::fs::File;
 use std::io;
@@ -165,10 +166,6 @@ impl UnixText {
         let clean = memchr(0, raw).is_none() && (self.eight_bit || raw.is_ascii());
         if clean && wire.len() as u64 == counted { Ok(wire) } else { Err(changed()) }
     }
-}
-
-fn changed() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, "the file was changed after it was handed over")
 }
 
 #[cfg(test)]

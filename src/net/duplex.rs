@@ -1,4 +1,5 @@
-//! A stream connection, TCP or of a UNIX socket, that never stands still with both directions full (RFC 2920 section 3.1's deadlock).
+//! A stream connection, TCP or of a UNIX socket, that never stands still with both directions full (RFC 2920 section
+//! 3.1's deadlock).
 //!
 //! [`Duplex`] has the blocking [`Read`] and [`Write`] of a plain `TcpStream`, with one difference: a write that
 //! cannot go on also receives. What arrives meanwhile waits in an inner buffer that `read` serves first. So a
@@ -16,8 +17,8 @@
 //! - Only `send` with MSG_NOSIGNAL writes. `writev` has no flags, so it would raise SIGPIPE in the process that
 //!   this library is a guest in.
 //!
-//! What only TCP has does nothing over a UNIX socket: it has no path, nothing limits what is unsent, and an abort is a close (the peer
-//! sees the end in the middle, which must be as good).
+//! What only TCP has does nothing over a UNIX socket: it has no path, nothing limits what is unsent, and an abort is a
+//! close (the peer sees the end in the middle, which must be as good).
 //!
 //! It speaks no protocol, never half-closes and does no TLS. Linux only (TCP_QUICKACK, SIOCOUTQ).
 
@@ -96,8 +97,8 @@ impl Duplex {
         self.inner.len()
     }
 
-    /// Octets written that the peer has not acknowledged (SIOCOUTQ); over a UNIX socket, about those that it has not read. While this falls the line is slow; at 0 it
-    /// is the server that is silent.
+    /// Octets written that the peer has not acknowledged (SIOCOUTQ); over a UNIX socket, about those that it has not
+    /// read. While this falls the line is slow; at 0 it is the server that is silent.
     pub fn unsent(&self) -> io::Result<usize> {
         sys::unacknowledged(&*self.stream)
     }
@@ -658,7 +659,8 @@ mod tests {
         let (mut client, mut server) = pair();
         let peer = thread::spawn(move || {
             while server.read_exact(&mut [0; 6]).is_ok() {
-                // Nagle holds the second and third until the first is acknowledged: 40 ms late, if it is left to itself.
+                // Nagle holds the second and third until the first is acknowledged: 40 ms late, if it is left to
+                // itself.
                 for reply in [b"250 a\r\n", b"250 b\r\n", b"250 c\r\n"] {
                     server.write_all(reply).expect("fits");
                 }

@@ -1,5 +1,5 @@
-//! The twin of [`sys::Wake`](super::sys::Wake) for the schedule explorer (`--cfg pipelane_shuttle`): what one waits on is a lock, so that the
-//! explorer sees it.
+//! The twin of [`sys::Wake`](super::sys::Wake) for the schedule explorer (`--cfg pipelane_shuttle`): what one waits on
+//! is a lock, so that the explorer sees it.
 
 use super::sys;
 use crate::sync::{Condvar, Mutex};

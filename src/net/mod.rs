@@ -1,10 +1,10 @@
 //! Floor 2: sockets with plain blocking calls, without any SMTP.
 //!
-//! [`dial()`] turns a host and port into a connected stream, trying its addresses as RFC 8305 says, [`dial_unix`] a path;
-//! [`Duplex`] makes that stream safe to write to without reading; [`tls`] encrypts it; [`mta_sts`] fetches what a mail domain says of
-//! its servers; [`Wake`] lets another thread end a wait; [`sys`] holds the
-//! system calls, and with them all `unsafe` of this floor. Nothing here knows what the bytes mean, starts a thread,
-//! touches a signal or writes a log.
+//! [`dial()`] turns a host and port into a connected stream, trying its addresses as RFC 8305 says, [`dial_unix`] a
+//! path; [`Duplex`] makes that stream safe to write to without reading; [`tls`] encrypts it; [`mta_sts`] fetches what a
+//! mail domain says of its servers; [`Wake`] lets another thread end a wait; [`sys`] holds the system calls, and with
+//! them all `unsafe` of this floor. Nothing here knows what the bytes mean, starts a thread, touches a signal or writes
+//! a log.
 
 pub mod dial;
 pub mod dns;

@@ -1,5 +1,5 @@
-//! Replies, and the one who gives them: when each is due, which are held back together until the input at hand is used up,
-//! and what is lost in a reset.
+//! Replies, and the one who gives them: when each is due, which are held back together until the input at hand is used
+//! up, and what is lost in a reset.
 
 use super::counters::Risen;
 use super::outbox::{Outbox, Piece};

@@ -1,8 +1,8 @@
 //! Floor 6: an SMTP server for trials and tests.
 //!
-//! It takes mail and keeps it in memory, in a Maildir, or not at all; it counts what it takes exactly; it watches what the client
-//! sends and names every mistake; and it can be far away (latency), on a narrow line (rate), or like a server that
-//! gets pipelining wrong (personality). Everything a test needs to know is in [`Totals`] and [`Received`].
+//! It takes mail and keeps it in memory, in a Maildir, or not at all; it counts what it takes exactly; it watches what
+//! the client sends and names every mistake; and it can be far away (latency), on a narrow line (rate), or like a
+//! server that gets pipelining wrong (personality). Everything a test needs to know is in [`Totals`] and [`Received`].
 //!
 //! # Shape
 //!

@@ -71,7 +71,8 @@ impl Default for SinkOptions {
 pub enum Store {
     /// Counted and forgotten.
     Discard,
-    /// A file in `new/` of this folder, content byte for byte, nothing added. Not flushed to the disk: this is for trials.
+    /// A file in `new/` of this folder, content byte for byte, nothing added. Not flushed to the disk: this is for
+    /// trials.
     Maildir(PathBuf),
     /// Kept for [`super::Sink::messages`].
     Memory,

@@ -1,7 +1,8 @@
 //! Replies on their way out of one connection: a bounded queue in order of their due times, and the loop of the
 //! thread that writes each when it is due.
 //!
-//! Replies that are due at the same moment leave in one write, as long as the personality allows it. A reply counts as written just
+//! Replies that are due at the same moment leave in one write, as long as the personality allows it. A reply counts as
+//! written just
 //! *before* it is handed to the kernel, so that whoever reads it and answers at once is never taken for someone who
 //! did not wait.
 

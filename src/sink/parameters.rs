@@ -1,4 +1,5 @@
-//! Parameters of MAIL and RCPT: may they be given at all, and are they well formed? (RFC 1870, 3461, 6152, 6531, 6710.) Pure.
+//! Parameters of MAIL and RCPT: may they be given at all, and are they well formed? (RFC 1870, 3461, 6152, 6531, 6710.)
+//! Pure.
 
 use super::options::Extensions;
 use crate::mail::Priority;

@@ -39,7 +39,8 @@ pub enum Personality {
 pub(super) enum BehindDot {
     /// It is run, as RFC 2920 has it.
     Run,
-    /// Each command of it gets 503; with more octets than this the connection is closed, the message stored and unanswered.
+    /// Each command of it gets 503; with more octets than this the connection is closed, the message stored and
+    /// unanswered.
     Refuse { at_most: usize },
     /// It is thrown away in silence.
     Lose,

@@ -1,7 +1,7 @@
 //! The reader of one connection: it turns input into command lines, has them run, and answers.
 //!
-//! Here are the commands that concern no message, the rules about groups (RFC 2920), the counting of errors, and those habits of
-//! personalities that concern the connection as a whole. `envelope` and `content` hold the rest.
+//! Here are the commands that concern no message, the rules about groups (RFC 2920), the counting of errors, and those
+//! habits of personalities that concern the connection as a whole. `envelope` and `content` hold the rest.
 
 use super::End;
 use super::answers::{Answers, Reply};
@@ -96,8 +96,8 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Talks until the end. Returns how the connection is to be closed, unless the client has closed it. All replies are
-    /// in the outbox then, or lost, as it should be.
+    /// Talks until the end. Returns how the connection is to be closed, unless the client has closed it. All replies
+    /// are in the outbox then, or lost, as it should be.
     pub(super) fn run(&mut self) -> Option<Closing> {
         let Err(end) = self.converse();
         if self.receiving {

@@ -1,7 +1,7 @@
 //! Where messages go: nowhere, into memory, or into a Maildir; and the log of envelopes.
 //!
-//! [`Storage::begin`] gives a [`Draft`] that takes content as it comes; [`Storage::keep`] makes it a message. A draft that is
-//! dropped leaves nothing behind: no file, no memory.
+//! [`Storage::begin`] gives a [`Draft`] that takes content as it comes; [`Storage::keep`] makes it a message. A draft
+//! that is dropped leaves nothing behind: no file, no memory.
 
 use super::options::{SinkOptions, Store};
 use crate::mail::Priority;

@@ -5,7 +5,8 @@
 //! built ([`crate::mail`]), so nothing here can leave its place on the line.
 //!
 //! A priority is one of the parameters that go without loss of the message: a server that does not offer MT-PRIORITY is
-//! given the message without it (RFC 6710 4.3). No header field carries it past such a server (RFC 6758); contents stay as they came.
+//! given the message without it (RFC 6710 4.3). No header field carries it past such a server (RFC 6758); contents stay
+//! as they came.
 
 use super::extension::Extensions;
 use crate::mail::{Body, Content, Envelope, Recipient, Return};
@@ -69,7 +70,8 @@ pub fn mail(envelope: &Envelope, content: Option<&Content>, offered: &Extensions
             put(out, format_args!(" ENVID={id}"));
         }
     }
-    // Only as it was given. A 0 for each message of which nothing was said would take the server its own policy for those.
+    // Only as it was given. A 0 for each message of which nothing was said would take the server its own policy for
+    // those.
     if let (Some(priority), true) = (envelope.priority, offered.mt_priority) {
         put(out, format_args!(" MT-PRIORITY={priority}"));
     }

@@ -35,8 +35,8 @@ pub struct Extensions {
     pub limits: Limits,
     /// MT-PRIORITY (RFC 6710)
     pub mt_priority: bool,
-    /// The name of the server's priority assignment policy in upper case, such as MIXER, if it tells one. For people only: any
-    /// priority may be sent to any policy.
+    /// The name of the server's priority assignment policy in upper case, such as MIXER, if it tells one. For people
+    /// only: any priority may be sent to any policy.
     pub priority_policy: Option<String>,
 }
 

@@ -9,10 +9,10 @@
 //! | chunk    | `RSET MAIL RCPT.. BDAT n LAST`                                  | 1 round trip         |
 //! | stream   | as chunk, as many transactions at once as the window holds      | about none           |
 //!
-//! PIPELINING (RFC 2920) makes `envelope` safe and nothing more. The levels above are earned: `overlap` by one RSET in the
-//! same small write as a final dot, `chunk` and `stream` by the honesty probe, a refused `BDAT 6 LAST` whose
-//! chunk would be a command to a server that does not consume it. What was learned is [`Knowledge`]; what a session
-//! learns it says as [`Fact`]s. Remembering them, and forgetting them in time, is not done here ([`crate::conn`]).
+//! PIPELINING (RFC 2920) makes `envelope` safe and nothing more. The levels above are earned: `overlap` by one RSET in
+//! the same small write as a final dot, `chunk` and `stream` by the honesty probe, a refused `BDAT 6 LAST` whose chunk
+//! would be a command to a server that does not consume it. What was learned is [`Knowledge`]; what a session learns it
+//! says as [`Fact`]s. Remembering them, and forgetting them in time, is not done here ([`crate::conn`]).
 
 use super::extension::Extensions;
 use super::window;

@@ -1,7 +1,8 @@
 //! Floor 2: SMTP (RFC 5321, 2920, 3030, 2034, 9422) as a pure state machine: octets in, octets and events out.
 //!
-//! There is no socket, clock, thread or log here. [`session`] is the client; [`ladder`] says how far it may pipeline, [`window`] how much
-//! it may have on its way, [`tally`] when a server's patience ends. The rest are the parts of the language.
+//! There is no socket, clock, thread or log here. [`session`] is the client; [`ladder`] says how far it may pipeline,
+//! [`window`] how much it may have on its way, [`tally`] when a server's patience ends. The rest are the parts of the
+//! language.
 
 pub mod command;
 pub mod extension;

@@ -1,9 +1,9 @@
 //! Server replies (RFC 5321 4.2) with enhanced status (RFC 2034), parsed as the octets come in.
 //!
-//! The grammar is held where a mistake could pair a reply with the wrong command (three digits, every line of a
-//! reply has the same code) and relaxed where it could not (a bare LF ends a line, the text may be missing or 8-bit).
-//! Line length, lines per reply and octets per reply are bounded: a server cannot make us hold more than
-//! [`MAX_REPLY`]. Text is kept for people: control characters are replaced, so that it can go into a log or another reply.
+//! The grammar is held where a mistake could pair a reply with the wrong command (three digits, every line of a reply
+//! has the same code) and relaxed where it could not (a bare LF ends a line, the text may be missing or 8-bit). Line
+//! length, lines per reply and octets per reply are bounded: a server cannot make us hold more than [`MAX_REPLY`]. Text
+//! is kept for people: control characters are replaced, so that it can go into a log or another reply.
 
 use crate::mail::EnhancedStatus;
 use memchr::memchr;

@@ -1,9 +1,10 @@
 //! Dot-stuffing, the transparency of DATA (RFC 5321 4.5.2), in both directions and independent of how the
 //! input is cut.
 //!
-//! [`Stuffer`] takes content in its normal form (CRLF line ends only, [`crate::mail::Content`]). As a second
-//! guard against smuggling it doubles a dot behind *any* CR or LF, so that no server's idea of a line end turns content into
-//! commands. [`Unstuffer`] is the receiving side: only `CRLF . CRLF` ends the content; a dot line ended otherwise is content.
+//! [`Stuffer`] takes content in its normal form (CRLF line ends only, [`crate::mail::Content`]). As a second guard
+//! against smuggling it doubles a dot behind *any* CR or LF, so that no server's idea of a line end turns content into
+//! commands. [`Unstuffer`] is the receiving side: only `CRLF . CRLF` ends the content; a dot line ended otherwise is
+//! content.
 
 use memchr::memchr2_iter;
 
@@ -99,7 +100,8 @@ impl Unstuffer {
         (at, false)
     }
 
-    /// Dots at the start of a line that were followed by neither a second dot nor the end: a client that does not stuff.
+    /// Dots at the start of a line that were followed by neither a second dot nor the end: a client that does not
+    /// stuff.
     pub fn unstuffed_dots(&self) -> u64 {
         self.unstuffed
     }

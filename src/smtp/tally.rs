@@ -61,8 +61,8 @@ impl Tally {
         self.errors
     }
 
-    /// Whether a 421 that came now would be for errors: nothing else since a message was accepted, and with the 421 itself
-    /// as many as the strictest server known allows.
+    /// Whether a 421 that came now would be for errors: nothing else since a message was accepted, and with the 421
+    /// itself as many as the strictest server known allows.
     pub fn errors_are_to_blame(&self) -> bool {
         self.errors_in_a_row >= FEWEST_ERRORS
     }

@@ -5,10 +5,10 @@
 //! to **twice what the pipe was seen to hold** (rate of answered work times the shortest round trip). While the window
 //! itself is what holds the rate down, this doubles it; once the line or the server does, it stays at twice the pipe.
 //!
-//! A server whose TCP holds small packets back (Nagle's algorithm, RFC 1122 section 4.2.3.4; Postfix leaves it on) answers a
-//! flight in two round trips instead of one, the first reply by itself, so that twice what was seen is the same again. Hence a
-//! flight that was **clearly faster than all before** doubles the window too, up to four times the pipe. An anomaly
-//! halves it. It never passes its bounds.
+//! A server whose TCP holds small packets back (Nagle's algorithm, RFC 1122 section 4.2.3.4; Postfix leaves it on)
+//! answers a flight in two round trips instead of one, the first reply by itself, so that twice what was seen is the
+//! same again. Hence a flight that was **clearly faster than all before** doubles the window too, up to four times the
+//! pipe. An anomaly halves it. It never passes its bounds.
 //!
 //! Pure arithmetic: the clock is the caller's.
 
@@ -63,14 +63,15 @@ impl Window {
         Window { bounds, messages, bytes, shortest: None, best: (0.0, 0.0) }
     }
 
-    /// Whether a further transaction may begin behind what is in flight. With its octets they may be too many: then its end waits,
-    /// as [`Window::holds`] tells.
+    /// Whether a further transaction may begin behind what is in flight. With its octets they may be too many: then its
+    /// end waits, as [`Window::holds`] tells.
     pub fn has_room(&self, in_flight: usize, bytes_in_flight: u64) -> bool {
         in_flight == 0 || (in_flight < self.messages && bytes_in_flight < self.bytes)
     }
 
-    /// Whether so many octets may be on their way to their last: what is sent whole and not answered can come to be in doubt. A message
-    /// that is not sent whole cannot, so its beginning may keep the line busy while those before it are answered.
+    /// Whether so many octets may be on their way to their last: what is sent whole and not answered can come to be in
+    /// doubt. A message that is not sent whole cannot, so its beginning may keep the line busy while those before it
+    /// are answered.
     pub fn holds(&self, in_flight: usize, bytes_in_flight: u64) -> bool {
         in_flight <= 1 || bytes_in_flight <= self.bytes
     }

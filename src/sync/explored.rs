@@ -1,9 +1,10 @@
-//! Twins of locks, channels and threads for the schedule explorer (`--cfg pipelane_shuttle`, see `tests/explore.rs`), and none of what
-//! runs otherwise.
+//! Twins of locks, channels and threads for the schedule explorer (`--cfg pipelane_shuttle`, see `tests/explore.rs`),
+//! and none of what runs otherwise.
 //!
-//! Each step of a twin is a point at which the explorer may let another thread go on. **Time does not pass here.** A wait with an end
-//! lasts until its cause comes, so that whoever is only saved by a time-out is found as a deadlock; or, in a run that says so by
-//! [`let_time_pass`], it may be over at any moment, so that what happens then is tried against everything else.
+//! Each step of a twin is a point at which the explorer may let another thread go on. **Time does not pass here.** A
+//! wait with an end lasts until its cause comes, so that whoever is only saved by a time-out is found as a deadlock;
+//! or, in a run that says so by [`let_time_pass`], it may be over at any moment, so that what happens then is tried
+//! against everything else.
 
 use shuttle::rand::Rng;
 use std::cell::Cell;
@@ -93,8 +94,8 @@ impl Condvar {
         guard.inner = Some(whole(self.0.wait(held)));
     }
 
-    /// The same, with an end that never comes, or, where time passes, that may have come whenever this thread goes on. It then goes on
-    /// also without either, as a condition variable may.
+    /// The same, with an end that never comes, or, where time passes, that may have come whenever this thread goes on.
+    /// It then goes on also without either, as a condition variable may.
     pub fn wait_until<T>(&self, guard: &mut MutexGuard<'_, T>, deadline: Instant) -> WaitTimeoutResult {
         let is_past = deadline <= Instant::now();
         if !is_past && !TIME_PASSES.get() {

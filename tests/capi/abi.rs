@@ -1,8 +1,9 @@
-//! The binary interface is the one that is kept in `abi/`, or has grown: nothing that programs rely on has changed or gone.
+//! The binary interface is the one that is kept in `abi/`, or has grown: nothing that programs rely on has changed or
+//! gone.
 //!
 //! Compared is the interface that the code has for C: the functions that cbindgen finds in it, compiled with debugging
-//! information to a library of nothing else. (The debugging information of the library itself has every type of the code in it,
-//! which may change.) After an addition the kept one is renewed by `scripts/abi`.
+//! information to a library of nothing else. (The debugging information of the library itself has every type of the
+//! code in it, which may change.) After an addition the kept one is renewed by `scripts/abi`.
 
 use super::agree::prototypes;
 use super::place::{done, folder, has, root, run, text};

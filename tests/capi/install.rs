@@ -1,4 +1,5 @@
-//! scripts/install puts everything into an empty place, a C program is linked by pkg-config and runs, and --undo leaves nothing.
+//! scripts/install puts everything into an empty place, a C program is linked by pkg-config and runs, and --undo leaves
+//! nothing.
 
 use super::place::{Sink, done, has, library, root, run};
 use std::fs;

@@ -1,4 +1,5 @@
-//! A name with several addresses. What happens when each refuses is tested in `conn::open`, since few hosts have such a name.
+//! A name with several addresses. What happens when each refuses is tested in `conn::open`, since few hosts have such a
+//! name.
 
 use crate::place::*;
 use pipelane::mail::NextHop;

@@ -127,8 +127,8 @@ impl Peer {
         self.say(&lines.iter().enumerate().map(reply).collect::<String>());
     }
 
-    /// Answers commands one by one: `answer` gives the reply to a line, or `None` to stop here with it unanswered. Content gets
-    /// 250 when it is whole. Returns the line that was not answered, empty at the end.
+    /// Answers commands one by one: `answer` gives the reply to a line, or `None` to stop here with it unanswered.
+    /// Content gets 250 when it is whole. Returns the line that was not answered, empty at the end.
     pub fn serve(&mut self, mut answer: impl FnMut(&str) -> Option<String>) -> String {
         loop {
             let line = self.hear();

@@ -1,4 +1,5 @@
-//! The engine as a whole, over real sockets: what it promises to whoever hands it a message, and what it does to servers.
+//! The engine as a whole, over real sockets: what it promises to whoever hands it a message, and what it does to
+//! servers.
 
 mod addresses;
 mod auth;

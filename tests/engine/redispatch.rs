@@ -1,4 +1,5 @@
-//! Messages that come back from a lost connection, messages that no server survives, and messages that nobody wants any more.
+//! Messages that come back from a lost connection, messages that no server survives, and messages that nobody wants any
+//! more.
 
 use crate::host::{Host, yes};
 use crate::place::*;

@@ -1,4 +1,5 @@
-//! A next hop with several servers: who is asked when one cannot be reached, and when one does not take a recipient for now.
+//! A next hop with several servers: who is asked when one cannot be reached, and when one does not take a recipient for
+//! now.
 
 use crate::host::{Host, Peer, refusing, yes};
 use crate::place::*;
@@ -15,7 +16,8 @@ fn list(addresses: &[SocketAddr]) -> NextHop {
     each.join(", ").parse().expect("a next hop")
 }
 
-/// A server that answers RCPT by what the recipient's name says: `put-off`, `refused`, or anything else. It notes whom it was asked for.
+/// A server that answers RCPT by what the recipient's name says: `put-off`, `refused`, or anything else. It notes whom
+/// it was asked for.
 fn choosy(put_off: &'static str) -> (Host, Arc<Mutex<Vec<String>>>) {
     let asked = Arc::<Mutex<Vec<String>>>::default();
     let noted = Arc::clone(&asked);

@@ -101,8 +101,8 @@ fn content_that_the_server_does_not_read_is_given_up_and_was_not_sent_whole() {
 
 #[test]
 fn a_line_that_is_slow_and_moves_is_not_given_up() {
-    // The content fits into the kernel's buffers at once, and leaves them in steps, each within the patience for the reply; all
-    // of them together take several times as long.
+    // The content fits into the kernel's buffers at once, and leaves them in steps, each within the patience for the
+    // reply; all of them together take several times as long.
     let host = Host::start(|_, mut peer| {
         peer.narrow();
         peer.greet(&[]);

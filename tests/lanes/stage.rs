@@ -1,7 +1,7 @@
 //! An engine whose connections are played: what a lane takes is told to the test, which says what becomes of it.
 //!
-//! A connection waits on its lane's wake, as a real one does beside its socket, and an order of the test signals that wake. What the test
-//! must wait for comes through a channel.
+//! A connection waits on its lane's wake, as a real one does beside its socket, and an order of the test signals that
+//! wake. What the test must wait for comes through a channel.
 
 #![allow(dead_code)] // Each test binary uses its own part.
 

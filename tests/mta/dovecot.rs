@@ -1,7 +1,7 @@
 //! A private Dovecot that takes mail by LMTP (RFC 2033) on a UNIX socket, and stores it: the mail store behind an MTA.
 //!
-//! Of its mailboxes `good`, `other` and `third` take everything, `full` is over quota, `broken` cannot be written to; nobody else is known. What it
-//! decides at RCPT and what behind the content is Dovecot's own default.
+//! Of its mailboxes `good`, `other` and `third` take everything, `full` is over quota, `broken` cannot be written to;
+//! nobody else is known. What it decides at RCPT and what behind the content is Dovecot's own default.
 
 use crate::maildir::Maildir;
 use crate::place::{Place, run, tail, tied, wait};

@@ -44,7 +44,8 @@ fn delivered(inboxes: &[Inbox]) {
     }
 }
 
-/// Whether so many small messages, submitted while large ones are under way, are all delivered before the last large one.
+/// Whether so many small messages, submitted while large ones are under way, are all delivered before the last large
+/// one.
 fn small_overtake(link: &Link, settings: &[(&str, &str)]) -> bool {
     let postfix = Postfix::start(Setup::discarding().at(link.far()));
     let hop: NextHop = postfix.next_hop().parse().expect("a next hop");

@@ -21,7 +21,8 @@ pub enum Need {
     Link,
 }
 
-/// Whether the calling test can run here. If not, it says so and the test returns; where everything is required, it panics.
+/// Whether the calling test can run here. If not, it says so and the test returns; where everything is required, it
+/// panics.
 pub fn met(needs: &[Need]) -> bool {
     let Some((need, why)) = needs.iter().find_map(|need| Some((need, need.lacking()?))) else { return true };
     let test = std::thread::current().name().unwrap_or("a test").to_owned();

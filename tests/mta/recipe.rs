@@ -1,8 +1,8 @@
 //! The recipes of README.md, as they stand there: private instances of Postfix are built from its own blocks.
 //!
-//! Only names and paths are replaced: the next hop, the domain, the runtime directory, where files are, and (for the command of
-//! pipe(8)) the executable and its user. A block that is not in README.md any more, or has nothing to replace where
-//! something must be, fails the test.
+//! Only names and paths are replaced: the next hop, the domain, the runtime directory, where files are, and (for the
+//! command of pipe(8)) the executable and its user. A block that is not in README.md any more, or has nothing to
+//! replace where something must be, fails the test.
 
 use crate::log::Mark;
 use crate::mail::{Mail, body};

@@ -60,7 +60,8 @@ fn series(name: &str) -> Vec<Mail> {
     (0..MESSAGES).map(one).collect()
 }
 
-/// Sends them from Postfix, and holds the results and the mailbox against what is due. How many connections were made to the store.
+/// Sends them from Postfix, and holds the results and the mailbox against what is due. How many connections were made
+/// to the store.
 fn stream(name: &str, settings: &str) -> usize {
     let store = Dovecot::start();
     let mut pipelane = Pipelane::serve(&store.next_hop(), &format!("order = \"unsorted\"\n{settings}"));

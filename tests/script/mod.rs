@@ -1,6 +1,7 @@
 //! What the tests of the doors share: an engine that answers by a script, and an LMTP client that reads its replies.
 //!
-//! The script is in the local parts: `ok…` is delivered, `defer…` deferred, `fail…` refused, `doubt…` in doubt, `gone…` gets a 421.
+//! The script is in the local parts: `ok…` is delivered, `defer…` deferred, `fail…` refused, `doubt…` in doubt, `gone…`
+//! gets a 421.
 
 #![allow(dead_code)] // Each test binary uses its own part.
 

@@ -203,7 +203,8 @@ fn messages_of_a_connection_are_limited() {
 
 #[test]
 fn nagle_answers_a_group_in_full() {
-    // That each reply is a write of its own is tested beside the outbox; what the kernel makes of them is its own affair.
+    // That each reply is a write of its own is tested beside the outbox; what the kernel makes of them is its own
+    // affair.
     let sink = like(Personality::Nagle);
     let mut client = Client::ready(&sink);
     assert_eq!(client.group(transaction(&["b@example.net"], "x\r\n").repeat(3), 12), [250; 12]);

@@ -63,7 +63,8 @@ fn without_pipelining_and_with_a_name_of_its_own() {
     no_mistakes(&sink);
 }
 
-/// A mail store that has room for `u` and none for others; it says LHLO, and one reply for each recipient behind the dot.
+/// A mail store that has room for `u` and none for others; it says LHLO, and one reply for each recipient behind the
+/// dot.
 fn store(stream: TcpStream) {
     let mut reader = BufReader::new(stream.try_clone().expect("a descriptor"));
     let say = |text: &str| (&stream).write_all(text.as_bytes()).expect("the agent is there");

@@ -52,7 +52,8 @@ pub struct Scheduler<'o> {
     pub comments: Vec<String>,
     /// Files whose recipients are all done are removed, as by the real one. Without it they can be looked at.
     pub removes: bool,
-    /// The control file is looked at with each report. That takes the stand-in longer than the agent works; a measurement does without.
+    /// The control file is looked at with each report. That takes the stand-in longer than the agent works; a
+    /// measurement does without.
     pub looks: bool,
 }
 

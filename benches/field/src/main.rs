@@ -1,7 +1,7 @@
 //! Measures pipelane beside other senders of mail, with a real Postfix as the server. Run by `scripts/bench`.
 //!
-//! `case` has what is measured, `senders` by whom, `world` where; `sample` figures, `machine` with what; `keep`, `page`, `plot` and
-//! `goals` what becomes of it.
+//! `case` has what is measured, `senders` by whom, `world` where; `sample` figures, `machine` with what; `keep`,
+//! `page`, `plot` and `goals` what becomes of it.
 
 // The harness of the tests with real mail servers: the same private instances.
 #[allow(dead_code, missing_docs)]

@@ -1,6 +1,7 @@
 //! What is to be delivered: so many messages, of so many octets, to so many recipients each.
 //!
-//! Every client gets the same octets. Content is plain text with a dotted line now and then, and is exactly as large as is said.
+//! Every client gets the same octets. Content is plain text with a dotted line now and then, and is exactly as large as
+//! is said.
 
 use crate::mail::Mail;
 use crate::postfix::DOMAIN;

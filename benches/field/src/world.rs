@@ -1,4 +1,5 @@
-//! Where a run takes place: a real Postfix that throws away what it gets, at the far end of an emulated link or on loopback.
+//! Where a run takes place: a real Postfix that throws away what it gets, at the far end of an emulated link or on
+//! loopback.
 //!
 //! A world is made for one run and ends with it, so that no run finds warm connections or full queues of another.
 
@@ -59,7 +60,8 @@ impl World {
         Ok(world)
     }
 
-    /// Starts the shell command in `PIPELANE_WATCH` at the near end, for a person who looks into a run. It should end by itself.
+    /// Starts the shell command in `PIPELANE_WATCH` at the near end, for a person who looks into a run. It should end
+    /// by itself.
     fn watch(&self) -> Result<(), String> {
         let (Some(command), Some(link)) = (std::env::var_os("PIPELANE_WATCH"), &self.link) else { return Ok(()) };
         let started = link.near().command("sh").arg("-c").arg(command).stdin(Stdio::null()).spawn();

@@ -67,7 +67,8 @@ fn the_far_command_and_what_either_left_behind_end_with_the_near_one() {
     if !can_run() {
         return;
     }
-    // A shell that waits for a child: both are in the group, and both have to go. The near one waits for the far one's line.
+    // A shell that waits for a child: both are in the group, and both have to go. The near one waits for the far one's
+    // line.
     let far = "sleep 600 & echo $$; echo > $FIFO; wait";
     let folder = std::env::temp_dir().join(format!("pipelane-link-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder");

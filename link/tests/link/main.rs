@@ -1,5 +1,5 @@
-//! The link with the kernel's own IP, UDP and TCP on it. What is measured in time has generous bounds upwards: a busy machine
-//! may be late, and never early.
+//! The link with the kernel's own IP, UDP and TCP on it. What is measured in time has generous bounds upwards: a busy
+//! machine may be late, and never early.
 //!
 //! Needs root; where no link can be made the tests say that they were skipped.
 

@@ -1,7 +1,7 @@
 //! `pipelane status`: how a running `pipelane serve` is, asked at its control socket.
 //!
-//! Text for people, or the answer's JSON as it is; once, or again and again. Exit status 0 when it was answered, 69 (EX_UNAVAILABLE of
-//! sysexits.h) when not, 78 (EX_CONFIG) when the configuration that names the socket is wrong.
+//! Text for people, or the answer's JSON as it is; once, or again and again. Exit status 0 when it was answered, 69
+//! (EX_UNAVAILABLE of sysexits.h) when not, 78 (EX_CONFIG) when the configuration that names the socket is wrong.
 
 mod amounts;
 mod listing;

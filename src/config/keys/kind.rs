@@ -100,8 +100,8 @@ pub enum Kind<S: 'static> {
     Time(Bounds, fn(&mut S, Duration)),
     /// A text; the setter returns `None` for one that it does not take.
     Text(Syntax, fn(&mut S, &str) -> Option<()>),
-    /// Words or numbers with blanks between them, in one text; a single number may stand without quotes. The setter returns
-    /// `None` for what it does not take.
+    /// Words or numbers with blanks between them, in one text; a single number may stand without quotes. The setter
+    /// returns `None` for what it does not take.
     Words(Syntax, fn(&mut S, &[&str]) -> Option<()>),
     /// A list of texts; the setter returns `None` for one that it does not take.
     List(Syntax, fn(&mut S, &[Cow<'_, str>]) -> Option<()>),

@@ -1,7 +1,8 @@
 //! The one table of keys: name, section, kind, default, documentation and setter of everything that can be set.
 //!
 //! The parser of the file, `pipelane check --keys`, `-o KEY=TEXT` on a command line, the manual and the C ABI all read
-//! [`all`] of them; none of them knows a key by itself. [`set_listen`], [`set_limits`] and [`set_next_hop`] set one key from a text.
+//! [`all`] of them; none of them knows a key by itself. [`set_listen`], [`set_limits`] and [`set_next_hop`] set one key
+//! from a text.
 
 mod kind;
 mod next_hop;

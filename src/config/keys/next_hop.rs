@@ -3,12 +3,13 @@
 use super::kind::Kind::{Count, List, Octets, Text, Time, Words};
 use super::kind::{STAGE, bounds};
 use super::syntax::{
-    self, ADDRESS, AUTH_FILE, CONGESTION, DSCP, HELO, HOST_LOOKUP, KEYWORDS, LANES, LEVEL, LINES, MECHANISMS,
-    NAME_SERVERS, NAMES, NEWLINES, ORDER, PROTOCOL, RELAY, SIZEBINS, TLS_FILE, TLS_LIBRARY, TLS_NAME, TLS_POLICY,
-    TLS_VERSION, TRUST, YES_OR_NO,
+    self, ADDRESS, AUTH_FILE, CONGESTION, DSCP, EHLO_WORDS, HELO, HOST_LOOKUP, KEYWORDS, LANES, LEVEL, LINES,
+    MECHANISMS, NAME_SERVERS, NAMES, NEWLINES, ORDER, PROTOCOL, RELAY, SIZEBINS, TLS_FILE, TLS_LIBRARY, TLS_NAME,
+    TLS_POLICY, TLS_VERSION, TRUST, YES_OR_NO,
 };
 use super::{Key, hop};
 use crate::config::sorting;
+use std::borrow::Cow;
 
 const K: u64 = 1 << 10;
 const G: u64 = 1 << 30;
@@ -127,6 +128,15 @@ pub(super) static KEYS: &[Key] = &[
         "EHLO keywords (RFC 5321 4.1.1.1) treated as if the server had not offered them.",
     ),
     hop(
+        "discard_ehlo",
+        "",
+        Words(EHLO_WORDS, |s, w| {
+            let words: Vec<Cow<'_, str>> = w.iter().map(|word| Cow::from(*word)).collect();
+            syntax::keywords(&words).map(|keywords| s.ignore_extensions = keywords)
+        }),
+        "The same as ignore_extensions, in the form of Postfix's smtp_discard_ehlo_keywords. Of the two the last in the file counts.",
+    ),
+    hop(
         "helo_name",
         "",
         Text(HELO, |s, t| syntax::optional(t, syntax::helo_name).map(|name| s.helo_name = name)),
@@ -137,6 +147,12 @@ pub(super) static KEYS: &[Key] = &[
         "",
         Text(ADDRESS, |s, t| syntax::optional(t, syntax::source_address).map(|address| s.source_address = address)),
         "Local IP address that connections come from. Empty leaves the choice to the system.",
+    ),
+    hop(
+        "bind_address",
+        "",
+        Text(ADDRESS, |s, t| syntax::optional(t, syntax::source_address).map(|address| s.source_address = address)),
+        "The same as source_address, by the name that Postfix has for it.",
     ),
     hop(
         "name_servers",
@@ -282,6 +298,12 @@ pub(super) static KEYS: &[Key] = &[
         "How long the 220 greeting, then the reply to EHLO or HELO, and each reply of AUTH, may take (RFC 5321 4.5.3.2.1).",
     ),
     hop(
+        "helo_timeout",
+        "5m",
+        Time(STAGE, |s, t| s.timeouts.greeting = t),
+        "The same as greeting_timeout, by the name that Postfix has for it.",
+    ),
+    hop(
         "starttls_timeout",
         "5m",
         Time(STAGE, |s, t| s.timeouts.starttls = t),
@@ -310,6 +332,12 @@ pub(super) static KEYS: &[Key] = &[
         "3m",
         Time(STAGE, |s, t| s.timeouts.data_transfer = t),
         "How long one write of content may take (RFC 5321 4.5.3.2.5).",
+    ),
+    hop(
+        "data_xfer_timeout",
+        "3m",
+        Time(STAGE, |s, t| s.timeouts.data_transfer = t),
+        "The same as data_transfer_timeout, by the name that Postfix has for it.",
     ),
     hop(
         "data_done_timeout",

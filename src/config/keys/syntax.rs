@@ -57,6 +57,10 @@ pub(super) const NEWLINES: Syntax = Syntax { name: "word", expected: "\"normalis
 pub(super) const LINES: Syntax = Syntax { name: "word", expected: "\"pass\" or \"refuse\"" };
 pub(super) const KEYWORDS: Syntax =
     Syntax { name: "array of keywords", expected: "an array of EHLO keywords, such as [\"CHUNKING\", \"SIZE\"]" };
+pub(super) const EHLO_WORDS: Syntax = Syntax {
+    name: "keywords",
+    expected: "EHLO keywords with blanks between them, such as \"chunking pipelining\", or \"\" for none",
+};
 pub(super) const HELO: Syntax = Syntax {
     name: "domain",
     expected: "a domain or an address literal, such as \"mail.example.org\", \"[192.0.2.1]\" or \"[IPv6:2001:db8::1]\", or \"\" for the host's own name",

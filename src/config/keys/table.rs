@@ -1,5 +1,5 @@
-//! The table itself: every key with its default, what it takes, where it goes and what it means. Those of next hops are in
-//! [`super::next_hop`].
+//! The table itself: every key with its default, what it takes, where it goes and what it means. Those of next hops are
+//! in [`super::next_hop`].
 //!
 //! Names, once shipped, stay. The defaults are those of [`crate::config::settings`]; a test says so.
 

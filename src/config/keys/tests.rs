@@ -7,7 +7,8 @@ use crate::config::{
 };
 use std::time::Duration;
 
-/// Settings in which no field has its default: written out, so that a new field does not compile without a thought here.
+/// Settings in which no field has its default: written out, so that a new field does not compile without a thought
+/// here.
 fn other_listen() -> Listen {
     Listen {
         runtime_directory: "/other".into(),
@@ -88,7 +89,8 @@ fn other_next_hop() -> NextHopSettings {
     }
 }
 
-/// Each key's default changes nothing in default settings, something in the others, and all together make these the default.
+/// Each key's default changes nothing in default settings, something in the others, and all together make these the
+/// default.
 fn check<S: Settings + Default + Clone + PartialEq + std::fmt::Debug>(other: S) {
     let mut all = other.clone();
     for key in S::SECTION.keys() {

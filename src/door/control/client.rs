@@ -1,6 +1,7 @@
 //! The other end of the control door: asks a running engine.
 //!
-//! It trusts whoever listens there no further than the bounds: an answer has [`MAX_ANSWER`] octets at the most, and every wait ends.
+//! It trusts whoever listens there no further than the bounds: an answer has [`MAX_ANSWER`] octets at the most, and
+//! every wait ends.
 
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::io::{self, ErrorKind, Read, Write};

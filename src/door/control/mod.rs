@@ -1,12 +1,12 @@
 //! The control door: a UNIX socket, `<runtime>/control`, on which `pipelane status` is answered.
 //!
-//! A client sends one line and gets one JSON document, ended by a line end; then the connection is closed. The only request is `status`;
-//! any other is answered by an object with an `error`.
+//! A client sends one line and gets one JSON document, ended by a line end; then the connection is closed. The only
+//! request is `status`; any other is answered by an object with an `error`.
 //!
-//! Promises: whatever its clients do, the engine is asked for its status ten times a second at the most, and nothing else of it is touched;
-//! [`CLIENTS`] at a time are served, further ones wait in the backlog; each is left after [`PATIENCE`], whether it was silent, slow or
-//! done. Who may connect is who may send mail by the sockets of `[listen]`, but never everybody on the machine: what others
-//! send and where to is not for all to see.
+//! Promises: whatever its clients do, the engine is asked for its status ten times a second at the most, and nothing
+//! else of it is touched; [`CLIENTS`] at a time are served, further ones wait in the backlog; each is left after
+//! [`PATIENCE`], whether it was silent, slow or done. Who may connect is who may send mail by the sockets of
+//! `[listen]`, but never everybody on the machine: what others send and where to is not for all to see.
 //!
 //! One thread serves all clients, each as far as it goes without waiting: the answer is at hand, so a thread for each
 //! would only wait for a client, and clients one after another would wait for the first that is silent.

@@ -1,12 +1,12 @@
 //! The door itself: one thread that accepts on all sockets, a thread per client, and the end.
 //!
-//! Promises: at most `listen.max_clients` clients at once, more are told 421 at the greeting; a panic in one
-//! session ends that client only; after [`LmtpDoor::stop`] no client is accepted, those that owe us a command are told 421 and left, and those
-//! that wait for a result still get it.
+//! Promises: at most `listen.max_clients` clients at once, more are told 421 at the greeting; a panic in one session
+//! ends that client only; after [`LmtpDoor::stop`] no client is accepted, those that owe us a command are told 421 and
+//! left, and those that wait for a result still get it.
 //!
-//! A further configuration is followed in two steps. [`LmtpDoor::prepare`] opens what is new and changes nothing that is there, so that a
-//! socket that cannot be made leaves the door as it was; [`LmtpDoor::follow`] then changes over, and cannot fail. What is in
-//! `[listen]` stays as it was when the door opened.
+//! A further configuration is followed in two steps. [`LmtpDoor::prepare`] opens what is new and changes nothing that
+//! is there, so that a socket that cannot be made leaves the door as it was; [`LmtpDoor::follow`] then changes over,
+//! and cannot fail. What is in `[listen]` stays as it was when the door opened.
 
 use super::super::socket::DoorError;
 use super::super::{Delivery, Reply};
@@ -92,8 +92,8 @@ impl LmtpDoor {
         Ok(LmtpDoor { stop, crowd, addresses, listen, next_hops, changes, changed, acceptor })
     }
 
-    /// Opens the sockets of this configuration's new next hops. Nobody is accepted on them before [`LmtpDoor::follow`]: whoever connects waits.
-    /// Dropped instead, they are removed again.
+    /// Opens the sockets of this configuration's new next hops. Nobody is accepted on them before [`LmtpDoor::follow`]:
+    /// whoever connects waits. Dropped instead, they are removed again.
     pub fn prepare(&self, config: &Config) -> Result<Prepared, DoorError> {
         listener::check_any(&self.listen, config)?;
         let present = self.next_hops.lock().clone();
@@ -103,8 +103,8 @@ impl LmtpDoor {
         Ok(Prepared { added, removed })
     }
 
-    /// Accepts on the new sockets, and removes those of next hops that are gone: who is connected there, or waits to be, is served to
-    /// the end. Returns when it is done. A door that was stopped stays so.
+    /// Accepts on the new sockets, and removes those of next hops that are gone: who is connected there, or waits to
+    /// be, is served to the end. Returns when it is done. A door that was stopped stays so.
     pub fn follow(&self, change: Prepared) {
         {
             let mut next_hops = self.next_hops.lock();
@@ -129,8 +129,8 @@ impl LmtpDoor {
         *self.crowd.present.lock()
     }
 
-    /// Accepts no more, removes the sockets, and leaves the clients that nothing is owed to. Those that wait for a result stay until
-    /// it comes: stop the engine next, then [`LmtpDoor::wait`].
+    /// Accepts no more, removes the sockets, and leaves the clients that nothing is owed to. Those that wait for a
+    /// result stay until it comes: stop the engine next, then [`LmtpDoor::wait`].
     pub fn stop(&self) {
         self.stop.request();
         let acceptor = self.acceptor.lock().take();

@@ -1,7 +1,7 @@
 //! One connected client as bytes: a UNIX socket, a TCP socket, or the standard streams.
 //!
-//! Everything that waits on a client waits in `poll(2)` beside something else (shutdown, a report), so this is all a session
-//! needs: read, write, and look. No SMTP here.
+//! Everything that waits on a client waits in `poll(2)` beside something else (shutdown, a report), so this is all a
+//! session needs: read, write, and look. No SMTP here.
 
 use crate::net::{self, Interest, Watch};
 use std::fs::File;
@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 /// What there is to see on a client.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Seen {
-    /// What was looked for: that a read would not wait ([`Interest::Read`]), that the client has closed its sending side though bytes
-    /// may be left to read ([`Interest::End`]), or that it is gone altogether ([`Interest::HangUp`]).
+    /// What was looked for: that a read would not wait ([`Interest::Read`]), that the client has closed its sending
+    /// side though bytes may be left to read ([`Interest::End`]), or that it is gone altogether ([`Interest::HangUp`]).
     pub found: bool,
     /// The other descriptor is readable.
     pub other: bool,

@@ -1,6 +1,7 @@
 //! LMTP commands (RFC 2033; RFC 5321 4.1.1; BDAT RFC 3030; XFORWARD as Postfix documents it), parsed and validated.
 //!
-//! What comes out of here is safe to put on another wire. A refusal is the reply to give; it never repeats the client's words raw.
+//! What comes out of here is safe to put on another wire. A refusal is the reply to give; it never repeats the client's
+//! words raw.
 
 use super::super::Reply;
 use super::parameter::{self, MailParameters};

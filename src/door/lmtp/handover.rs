@@ -1,8 +1,8 @@
 //! A message from a session to the engine and its results back.
 //!
-//! The accepted recipients of one transaction are grouped by next hop, one [`Message`] each with the same content; the replies
-//! come back in the order of the recipients, exactly one each. While the engine works the client is watched: when it goes away,
-//! the inboxes are dropped, which cancels what is not past the point of no return.
+//! The accepted recipients of one transaction are grouped by next hop, one [`Message`] each with the same content; the
+//! replies come back in the order of the recipients, exactly one each. While the engine works the client is watched:
+//! when it goes away, the inboxes are dropped, which cancels what is not past the point of no return.
 
 use super::super::{Delivery, Reply};
 use super::client::Client;
@@ -54,8 +54,9 @@ pub(super) fn by_next_hop(accepted: &[Accepted]) -> Vec<(NextHop, Vec<usize>)> {
     groups
 }
 
-/// Room for a message to each of these next hops, or `None` when the time ran out or the door closes. The client is watched meanwhile; replies
-/// that were not sent stay unsent, so that its timer for the first of them runs and not the shorter one for DATA.
+/// Room for a message to each of these next hops, or `None` when the time ran out or the door closes. The client is
+/// watched meanwhile; replies that were not sent stay unsent, so that its timer for the first of them runs and not the
+/// shorter one for DATA.
 pub(super) fn rooms<D: Delivery, C: Client>(
     delivery: &D,
     wire: &mut Wire<C>,

@@ -1,7 +1,8 @@
 //! Content on its way in: from DATA (RFC 5321 4.1.1.4) or BDAT (RFC 3030) into a [`Content`].
 //!
-//! Promises: all of the client's content is read, also when it is refused, so that no octet of it is ever taken for a command; what
-//! is refused is told as one [`Reply`] for every recipient: full disk 452, over the size 552, against the rules 554.
+//! Promises: all of the client's content is read, also when it is refused, so that no octet of it is ever taken for a
+//! command; what is refused is told as one [`Reply`] for every recipient: full disk 452, over the size 552, against the
+//! rules 554.
 
 use super::super::Reply;
 use super::client::Client;

@@ -1,12 +1,13 @@
 //! The LMTP door (RFC 2033): how Postfix, Exim, Sendmail and OpenSMTPD hand messages over.
 //!
-//! One UNIX socket per configured next hop, its name being the next hop's, so that the MTA keeps its own per-destination concurrency and
-//! back-off; TCP listeners, which route each recipient by `[route]`; or one client on the standard streams. A thread per client: the client
-//! waits for its replies anyway, and there are as many as the MTA has delivery agents.
+//! One UNIX socket per configured next hop, its name being the next hop's, so that the MTA keeps its own
+//! per-destination concurrency and back-off; TCP listeners, which route each recipient by `[route]`; or one client on
+//! the standard streams. A thread per client: the client waits for its replies anyway, and there are as many as the MTA
+//! has delivery agents.
 //!
-//! Files: `listener` the sockets, `acceptor` the door itself, `client` and `wire` bytes and lines, `command` and `parameter`
-//! what a client says, `session` and `content` the dialogue, `transaction` an envelope in the making, `intake` content, `handover`
-//! to the engine and back, `trace` the queue id.
+//! Files: `listener` the sockets, `acceptor` the door itself, `client` and `wire` bytes and lines, `command` and
+//! `parameter` what a client says, `session` and `content` the dialogue, `transaction` an envelope in the making,
+//! `intake` content, `handover` to the engine and back, `trace` the queue id.
 
 mod acceptor;
 mod client;

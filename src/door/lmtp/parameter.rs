@@ -1,8 +1,8 @@
-//! The parameters of MAIL and RCPT: SIZE (RFC 1870), BODY (RFC 6152), SMTPUTF8 (RFC 6531), RET, ENVID, NOTIFY and ORCPT (RFC 3461,
-//! RFC 6533), MT-PRIORITY (RFC 6710), each allowed once, in any case of letters.
+//! The parameters of MAIL and RCPT: SIZE (RFC 1870), BODY (RFC 6152), SMTPUTF8 (RFC 6531), RET, ENVID, NOTIFY and ORCPT
+//! (RFC 3461, RFC 6533), MT-PRIORITY (RFC 6710), each allowed once, in any case of letters.
 //!
-//! A priority is taken as it is given, never altered: whoever may hand over mail here is the administrator's own MTA, and that
-//! has decided whom it believes (RFC 6710 section 11).
+//! A priority is taken as it is given, never altered: whoever may hand over mail here is the administrator's own MTA,
+//! and that has decided whom it believes (RFC 6710 section 11).
 
 use super::super::Reply;
 use crate::mail::{Address, Body, Parameter, Priority, Recipient, Return};

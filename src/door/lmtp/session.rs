@@ -6,11 +6,11 @@
 //!                    │                └─ RSET or QUIT: an address probe, asked live                  │
 //!                    └───────────────────────────────────────────────────────────────────────────────┘
 //! ```
-//! LHLO mirrors what the next hop's server offers, so that the MTA converts and refuses as it would for the server itself. What asks
-//! nothing of the server is always offered; MT-PRIORITY is (RFC 6710 section 6), because the priority is logged here, whether
-//! or not the server is told it. Replies to RCPT are
-//! held while the rest of the client's group is already here: a group that ends in RSET or QUIT is an address verification, whose
-//! replies must be the server's own. All other replies are made at once and leave before the session waits.
+//! LHLO mirrors what the next hop's server offers, so that the MTA converts and refuses as it would for the server
+//! itself. What asks nothing of the server is always offered; MT-PRIORITY is (RFC 6710 section 6), because the priority
+//! is logged here, whether or not the server is told it. Replies to RCPT are held while the rest of the client's group
+//! is already here: a group that ends in RSET or QUIT is an address verification, whose replies must be the server's
+//! own. All other replies are made at once and leave before the session waits.
 //!
 //! Promises: one reply per command in order, one per accepted recipient behind the content; nothing is submitted from a
 //! client that went away within its content.
@@ -328,8 +328,8 @@ impl<'a, D: Delivery, C: Client> Session<'a, D, C> {
         handover::hand_over(self.delivery, &mut self.wire, &self.wake, orders, count)
     }
 
-    /// How recipients are decided when the end of their group is not known: the sender of Postfix's address probes gets the
-    /// server's own answer.
+    /// How recipients are decided when the end of their group is not known: the sender of Postfix's address probes gets
+    /// the server's own answer.
     fn by_sender(&self) -> Settle {
         match &self.transaction {
             Some(transaction) if transaction.may_be_probe() => Settle::Ask,

@@ -1,4 +1,5 @@
-//! The caller's queue id from the top `Received:` header (RFC 5321 4.4), for a message that came without XFORWARD IDENT.
+//! The caller's queue id from the top `Received:` header (RFC 5321 4.4), for a message that came without XFORWARD
+//! IDENT.
 //!
 //! Only the first 8 KiB are looked at. A wrong guess does no harm: the id is for logs.
 

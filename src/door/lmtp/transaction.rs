@@ -1,5 +1,5 @@
-//! The mail transaction of a session (RFC 5321 3.3): what MAIL and RCPT said, until the content or RSET ends it, and the
-//! messages it becomes.
+//! The mail transaction of a session (RFC 5321 3.3): what MAIL and RCPT said, until the content or RSET ends it, and
+//! the messages it becomes.
 
 use super::handover::{self, Accepted, Order};
 use super::intake::Intake;
@@ -25,8 +25,8 @@ impl<R> Transaction<R> {
         Transaction { sender, parameters, accepted: Vec::new(), decided: 0, chunks: None }
     }
 
-    /// Whether it may come from an address verification of Postfix, whose sender is `double-bounce` unless set otherwise.
-    /// Real mail has that sender too, so only the end of the group tells.
+    /// Whether it may come from an address verification of Postfix, whose sender is `double-bounce` unless set
+    /// otherwise. Real mail has that sender too, so only the end of the group tells.
     pub(super) fn may_be_probe(&self) -> bool {
         let local = self.sender.as_str().split('@').next().unwrap_or_default();
         local.eq_ignore_ascii_case("double-bounce")
@@ -37,7 +37,8 @@ impl<R> Transaction<R> {
         handover::by_next_hop(&self.accepted[first..]).into_iter().map(|(next_hop, _)| next_hop).collect()
     }
 
-    /// One order per next hop for the recipients from `first` on; `rooms` are in the order of [`Transaction::next_hops`].
+    /// One order per next hop for the recipients from `first` on; `rooms` are in the order of
+    /// [`Transaction::next_hops`].
     pub(super) fn orders(
         &self,
         first: usize,

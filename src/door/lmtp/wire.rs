@@ -1,8 +1,8 @@
 //! The dialogue's two buffers over a [`Client`]: command lines in, replies out, content as raw bytes.
 //!
 //! Promises: only CRLF ends a command line (a bare LF taken for one is how commands are smuggled); a line is at most
-//! [`MAX_LINE`] octets, a longer one is skipped to its end and told once; at most [`INPUT_BOUND`] octets are held unread; replies
-//! leave before anything waits for the client.
+//! [`MAX_LINE`] octets, a longer one is skipped to its end and told once; at most [`INPUT_BOUND`] octets are held
+//! unread; replies leave before anything waits for the client.
 
 use super::super::Reply;
 use super::client::{Client, Seen};
@@ -169,10 +169,11 @@ impl<C: Client> Wire<C> {
         }
     }
 
-    /// Waits until `wake` is signalled or `patience` is over. A client that goes away meanwhile ends the wait and the session: its
-    /// message was not answered, and it will hand it over again. What is to be sent stays.
+    /// Waits until `wake` is signalled or `patience` is over. A client that goes away meanwhile ends the wait and the
+    /// session: its message was not answered, and it will hand it over again. What is to be sent stays.
     ///
-    /// A client that has sent QUIT before it closed its sending side has not gone away: Exim does so with its last message.
+    /// A client that has sent QUIT before it closed its sending side has not gone away: Exim does so with its last
+    /// message.
     pub(super) fn watch(&mut self, wake: &Wake, patience: Option<Duration>) -> Result<(), End> {
         loop {
             let interest = match (self.half_closed, self.has_space()) {

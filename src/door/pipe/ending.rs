@@ -1,8 +1,8 @@
 //! How a command ends: an exit status and one line that begins with an enhanced status, which together say the same.
 //!
-//! Promises: "delivered" only if every recipient was; permanent only if the server refused every one; everything else, all trouble
-//! of our own included, is temporary. The line has at most [`MAX_OUTPUT`] octets and no tab or line end inside (Postfix reads 4096 octets and
-//! takes a status at the very beginning only).
+//! Promises: "delivered" only if every recipient was; permanent only if the server refused every one; everything else,
+//! all trouble of our own included, is temporary. The line has at most [`MAX_OUTPUT`] octets and no tab or line end
+//! inside (Postfix reads 4096 octets and takes a status at the very beginning only).
 
 use super::super::Reply;
 use super::super::reply::{clean, cut};

@@ -1,12 +1,12 @@
 //! The pipe door: one message, envelope in arguments and content on a stream, one [`Ending`] for all of it.
 //!
-//! This is how an MTA hands over by running a command (Postfix pipe(8), Exim's pipe transport, Sendmail mailers). The content is read
-//! whole before anything is begun; then it is delivered through an engine in this process ([`deliver`]) or through the socket of a
-//! resident one ([`deliver_via`]). Both end before their deadline and never wait beyond it.
+//! This is how an MTA hands over by running a command (Postfix pipe(8), Exim's pipe transport, Sendmail mailers). The
+//! content is read whole before anything is begun; then it is delivered through an engine in this process ([`deliver`])
+//! or through the socket of a resident one ([`deliver_via`]). Both end before their deadline and never wait beyond it.
 //!
-//! A command's exit status speaks for all recipients alike. With several recipients and several results the ending is temporary and its text
-//! says which were delivered: those get the message again. One recipient a command (`<transport>_destination_recipient_limit = 1`)
-//! avoids that.
+//! A command's exit status speaks for all recipients alike. With several recipients and several results the ending is
+//! temporary and its text says which were delivered: those get the message again. One recipient a command
+//! (`<transport>_destination_recipient_limit = 1`) avoids that.
 
 mod ending;
 pub mod sysexits;
@@ -26,7 +26,8 @@ use std::time::{Duration, Instant};
 /// Octets that are read at once.
 const PIECE: usize = 64 * 1024;
 
-/// The rules for a content on standard input: those of the next hop, but line ends may be LF, as commands are given them.
+/// The rules for a content on standard input: those of the next hop, but line ends may be LF, as commands are given
+/// them.
 pub fn content_rules(config: &Config, next_hop: &NextHop) -> ContentRules {
     let rules = intake::rules(config, std::slice::from_ref(next_hop), config.limits.message_size);
     ContentRules { normalise_newlines: true, ..rules }

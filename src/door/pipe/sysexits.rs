@@ -1,7 +1,8 @@
 //! Exit statuses, as sysexits.h numbers them.
 //!
-//! Only those that say the same to every MTA are here. Postfix takes 64 (usage), 66, 69 (unavailable), 70 (software), 72 and 74 (input or output
-//! error) for a refusal and returns the mail to its sender, and so it does with 1 and with the 101 of a panic: pipelane ends with none of them.
+//! Only those that say the same to every MTA are here. Postfix takes 64 (usage), 66, 69 (unavailable), 70 (software),
+//! 72 and 74 (input or output error) for a refusal and returns the mail to its sender, and so it does with 1 and with
+//! the 101 of a panic: pipelane ends with none of them.
 
 /// All recipients were delivered.
 pub const EX_OK: u8 = 0;

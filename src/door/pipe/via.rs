@@ -1,8 +1,8 @@
 //! A thin LMTP client (RFC 2033) of the resident engine's socket.
 //!
-//! It trusts the socket's owner to be pipelane or at least an LMTP server, and no more: replies are bounded, every wait ends at the
-//! deadline, and whatever goes wrong is temporary. Envelope commands go in groups small enough for any socket buffer, DATA with the last,
-//! so that the door sees the whole of a small envelope at once.
+//! It trusts the socket's owner to be pipelane or at least an LMTP server, and no more: replies are bounded, every wait
+//! ends at the deadline, and whatever goes wrong is temporary. Envelope commands go in groups small enough for any
+//! socket buffer, DATA with the last, so that the door sees the whole of a small envelope at once.
 
 use super::super::Reply;
 use super::Ending;

@@ -1,4 +1,5 @@
-//! The crew's decisions as tables: who may run, connect, help, and who holds back. Bins are those of [`fixture`](crate::lane::fixture).
+//! The crew's decisions as tables: who may run, connect, help, and who holds back. Bins are those of
+//! [`fixture`](crate::lane::fixture).
 
 use super::Standing::*;
 use super::*;

@@ -96,7 +96,8 @@ fn a_new_connection_begins_with_another_message_if_there_is_one() {
     assert_eq!(take(&mut queue, vacancy(true, false)).expect("no other waits").size(), 10);
 }
 
-/// A queue with the bins of [`fixture`](crate::lane::fixture), and messages of these bins which came so many seconds after the first.
+/// A queue with the bins of [`fixture`](crate::lane::fixture), and messages of these bins which came so many seconds
+/// after the first.
 fn sorted_queue(messages: &[(usize, u64)]) -> (Queue, Vec<Inbox>) {
     let (mut queue, start) = (Queue::new(Bins::of(&fixture::sorted(&[1], 0))), Instant::now());
     let put = |(bin, second): &(usize, u64)| {

@@ -25,7 +25,8 @@ impl Site {
         self.changed.notify_all();
     }
 
-    /// A lane has lost its connection, or has given up the attempt at one for a reason that says nothing about the site.
+    /// A lane has lost its connection, or has given up the attempt at one for a reason that says nothing about the
+    /// site.
     pub fn step_down(&self, number: usize) {
         let mut state = self.state.lock();
         state.crew.stand(number, Standing::Resting, Instant::now());
@@ -60,7 +61,8 @@ impl Site {
         self.state.lock().trouble.forgive();
     }
 
-    /// A lane's connection has ended without an answer to any message; `blamed` is the message that was charged with it.
+    /// A lane's connection has ended without an answer to any message; `blamed` is the message that was charged with
+    /// it.
     pub fn was_fruitless(&self, blamed: Option<u64>, outcome: &Outcome) {
         let too_much = self.state.lock().trouble.is_too_much(blamed);
         if too_much {
@@ -68,8 +70,8 @@ impl Site {
         }
     }
 
-    /// A connection cannot be had or is no use. When no other lane has one or tries, the site is in trouble: what waits is deferred
-    /// now, and doors say so, until the pause is over.
+    /// A connection cannot be had or is no use. When no other lane has one or tries, the site is in trouble: what waits
+    /// is deferred now, and doors say so, until the pause is over.
     fn fail(&self, outcome: &Outcome) {
         let mut state = self.state.lock();
         let (now, scatter) = (Instant::now(), fastrand::f64());

@@ -1,11 +1,13 @@
-//! What the lanes of one channel share: the queue, the crew, what the server offers, whether it can be reached, the stop.
+//! What the lanes of one channel share: the queue, the crew, what the server offers, whether it can be reached, the
+//! stop.
 //!
-//! Promises: a message that is put is taken by a lane or comes back with why, also when it is given back by a lane in the
-//! moment of a stop; while messages wait, a lane that may take them is connected, connecting, or about to be; nothing is reported,
-//! logged, started or waited for under the lock. Lock order: this one is innermost but for the wakes' descriptors.
+//! Promises: a message that is put is taken by a lane or comes back with why, also when it is given back by a lane in
+//! the moment of a stop; while messages wait, a lane that may take them is connected, connecting, or about to be;
+//! nothing is reported, logged, started or waited for under the lock. Lock order: this one is innermost but for the
+//! wakes' descriptors.
 //!
-//! Lanes that are to be started are entered in the crew under the lock and returned to the caller, who starts them behind it
-//! ([`super::worker::start`]).
+//! Lanes that are to be started are entered in the crew under the lock and returned to the caller, who starts them
+//! behind it ([`super::worker::start`]).
 
 mod health;
 mod offers;
@@ -118,8 +120,8 @@ impl Site {
         Arc::clone(&self.settings.read())
     }
 
-    /// From now on these settings are in force. What waits is sorted anew; connections that are open keep what they began with, but for
-    /// the bins that they serve. Returns lanes to be started.
+    /// From now on these settings are in force. What waits is sorted anew; connections that are open keep what they
+    /// began with, but for the bins that they serve. Returns lanes to be started.
     pub fn reconfigure(&self, settings: &Arc<NextHopSettings>) -> Vec<Handle> {
         *self.settings.write() = Arc::clone(settings);
         let mut state = self.state.lock();
@@ -129,8 +131,8 @@ impl Site {
         self.staff(&mut state)
     }
 
-    /// Queues a message and wakes the lanes. Returns lanes that the caller is to start. A message for a site that is stopping or in
-    /// trouble comes back.
+    /// Queues a message and wakes the lanes. Returns lanes that the caller is to start. A message for a site that is
+    /// stopping or in trouble comes back.
     pub fn put(&self, job: Job) -> Result<Vec<Handle>, Refused> {
         let mut state = self.state.lock();
         if let Some(outcome) = self.refusal(&state) {
@@ -145,7 +147,8 @@ impl Site {
         Ok(started)
     }
 
-    /// A message that this lane has not sent goes back to its place; on a site that is stopping it comes back. Returns lanes to be started.
+    /// A message that this lane has not sent goes back to its place; on a site that is stopping it comes back. Returns
+    /// lanes to be started.
     pub fn give_back(&self, number: usize, job: Job) -> Result<Vec<Handle>, Refused> {
         let mut state = self.state.lock();
         state.release(number, job.place);
@@ -200,8 +203,8 @@ impl Site {
         self.settle_all(stranded, &no_lane());
     }
 
-    /// The next message that this lane may take and has room for, and lanes to be started for others. Messages that nobody waits for any
-    /// more are disposed of on the way.
+    /// The next message that this lane may take and has room for, and lanes to be started for others. Messages that
+    /// nobody waits for any more are disposed of on the way.
     pub fn take(&self, number: usize, vacancy: Vacancy<'_>) -> (Option<Job>, Vec<Handle>) {
         loop {
             let mut state = self.state.lock();
@@ -242,14 +245,16 @@ impl Site {
         Manners { dscp: settings.dscp_of(bin), congestion, yields: bin > 0 }
     }
 
-    /// Whether this lane is to end what it carries and to take nothing more: the site is stopping, or the lane is left over.
+    /// Whether this lane is to end what it carries and to take nothing more: the site is stopping, or the lane is left
+    /// over.
     pub fn is_dismissed(&self, number: usize) -> bool {
         self.is_stopping() || self.state.lock().crew.member(number).is_none_or(|member| member.group.is_none())
     }
 
     /// A lane without a connection asks whether it should make one. If so it counts as connecting from now on, until
-    /// [`Site::connected`] or [`Site::step_down`]. Returns lanes to be started as well: a lane that comes here may have lost its connection,
-    /// and with it lanes have got other bins, so that the largest may be nobody's now. (For others there is the last resort.)
+    /// [`Site::connected`] or [`Site::step_down`]. Returns lanes to be started as well: a lane that comes here may have
+    /// lost its connection, and with it lanes have got other bins, so that the largest may be nobody's now. (For others
+    /// there is the last resort.)
     pub fn claim(&self, number: usize) -> (bool, Vec<Handle>) {
         let mut state = self.state.lock();
         let wanted = !self.is_stopping() && state.wants_connection(number);

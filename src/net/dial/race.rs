@@ -123,7 +123,8 @@ impl<'a> Race<'a> {
         }
     }
 
-    /// Sets how the packets are to behave, from the first on. A kernel that has no such thing does not hinder the connection.
+    /// Sets how the packets are to behave, from the first on. A kernel that has no such thing does not hinder the
+    /// connection.
     fn shape(&mut self, socket: &Socket, address: SocketAddr) {
         let marked = self.options.dscp.map(|point| (mark(socket, address, point), format!("dscp {point}")));
         let control = |name: &str| (socket.set_tcp_congestion(name.as_bytes()), format!("congestion control {name}"));

@@ -1,7 +1,7 @@
 //! A connection to a UNIX socket of this machine (unix(7)).
 //!
-//! It is made or refused at once, but for one case: the listener's queue is full. The kernel tells nobody when there is room
-//! again, so it is tried anew after short pauses, until the budget is over or a wake is signalled.
+//! It is made or refused at once, but for one case: the listener's queue is full. The kernel tells nobody when there is
+//! room again, so it is tried anew after short pauses, until the budget is over or a wake is signalled.
 
 use super::error::without_number;
 use super::race::LONGEST;

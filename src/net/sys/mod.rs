@@ -30,7 +30,8 @@ pub struct Wake(Arc<Bell>);
 #[derive(Debug)]
 struct Bell {
     fd: OwnedFd,
-    /// Signalled and not cleared since; taken back behind the read, so that who finds it set is still seen by the reader.
+    /// Signalled and not cleared since; taken back behind the read, so that who finds it set is still seen by the
+    /// reader.
     rung: AtomicBool,
 }
 
@@ -93,7 +94,8 @@ pub enum Interest {
     Both,
     /// Only that the other side has closed, also while bytes of it are unread.
     End,
-    /// The other end is gone altogether, or the connection is broken. A peer that has only closed its sending side is not.
+    /// The other end is gone altogether, or the connection is broken. A peer that has only closed its sending side is
+    /// not.
     HangUp,
 }
 
@@ -181,8 +183,8 @@ pub fn quick_ack(stream: &impl AsFd) {
     let _ = SockRef::from(stream).set_tcp_quickack(true);
 }
 
-/// Octets written that the peer's kernel has not acknowledged (SIOCOUTQ). Over a UNIX socket: the memory of those that the peer has
-/// not read.
+/// Octets written that the peer's kernel has not acknowledged (SIOCOUTQ). Over a UNIX socket: the memory of those that
+/// the peer has not read.
 pub fn unacknowledged(stream: &impl AsFd) -> io::Result<usize> {
     let mut octets: c_int = 0;
     // SAFETY: TIOCOUTQ, which is SIOCOUTQ for a socket, writes one int to the live variable.
@@ -215,8 +217,8 @@ pub fn path(stream: &impl AsFd) -> Option<Path> {
     (done == 0 && info.tcpi_rtt > 0).then_some(Path { round_trip, window })
 }
 
-/// Runs `start`, which starts a thread, with signals blocked, but for those that a thread's own faults raise, so that the new one
-/// never gets one of its host's. The mask is what it was afterwards.
+/// Runs `start`, which starts a thread, with signals blocked, but for those that a thread's own faults raise, so that
+/// the new one never gets one of its host's. The mask is what it was afterwards.
 pub fn with_signals_blocked<T>(start: impl FnOnce() -> T) -> T {
     // SAFETY: sigset_t holds integers only, and both are filled below.
     let (mut all, mut before): (libc::sigset_t, libc::sigset_t) = unsafe { (mem::zeroed(), mem::zeroed()) };

@@ -1,7 +1,7 @@
 //! How transactions and sessions end: answered, unsent, or in doubt.
 //!
-//! The law: an explicit reply settles the transaction that it answers, and a 421 all behind it. A transaction whose last
-//! content octet was handed to the kernel, and that no reply settles, is in doubt. Any other may be sent again.
+//! The law: an explicit reply settles the transaction that it answers, and a 421 all behind it. A transaction whose
+//! last content octet was handed to the kernel, and that no reply settles, is in doubt. Any other may be sent again.
 //! Where each recipient has a reply of its own (LMTP), the law holds for each by itself.
 
 use super::receiving::BEHIND_A_DOT;
@@ -152,8 +152,8 @@ impl Session {
 
     /// What a lost connection says about the level that it was used at.
     fn blame_the_level(&mut self) {
-        // A close in the place of the first reply behind a dot is that proof's result; once the server has passed it, it is
-        // a connection lost like any other.
+        // A close in the place of the first reply behind a dot is that proof's result; once the server has passed it,
+        // it is a connection lost like any other.
         let behind_a_dot = match self.owed.front() {
             Some(Owed::ProofReset) => true,
             Some(Owed::Reset(id)) => self.flights.iter().any(|f| f.id == *id && f.overlaps),

@@ -1,10 +1,10 @@
-//! From the greeting until transactions may begin: EHLO or HELO, and STARTTLS (RFC 3207) between two EHLOs. In LMTP it is LHLO,
-//! with nothing to fall back to (RFC 2033 section 4.1). AUTH is in `auth`.
+//! From the greeting until transactions may begin: EHLO or HELO, and STARTTLS (RFC 3207) between two EHLOs. In LMTP it
+//! is LHLO, with nothing to fall back to (RFC 2033 section 4.1). AUTH is in `auth`.
 //!
-//! STARTTLS ends its group. What the server said in clear is worth nothing once the connection is encrypted: its offers are
-//! forgotten and EHLO is said again. Octets behind the 220 to STARTTLS, whether in the same write or later, are somebody's who
-//! wants them to count as encrypted (CVE-2011-0411 and its like): the session ends at once. Where encryption is needed, nothing
-//! that a server or somebody between says leads to [`Event::Ready`] without it.
+//! STARTTLS ends its group. What the server said in clear is worth nothing once the connection is encrypted: its offers
+//! are forgotten and EHLO is said again. Octets behind the 220 to STARTTLS, whether in the same write or later, are
+//! somebody's who wants them to count as encrypted (CVE-2011-0411 and its like): the session ends at once. Where
+//! encryption is needed, nothing that a server or somebody between says leads to [`Event::Ready`] without it.
 
 use super::{CloseReason, Owed, Session, State};
 use crate::config::Protocol;
@@ -113,7 +113,8 @@ impl Session {
         }
     }
 
-    /// The connection is encrypted from now on, as [`super::Want::Handshake`] wanted: the session begins anew behind the greeting.
+    /// The connection is encrypted from now on, as [`super::Want::Handshake`] wanted: the session begins anew behind
+    /// the greeting.
     pub fn secured(&mut self) {
         if self.state == State::Handshake {
             self.offered = Extensions::default();

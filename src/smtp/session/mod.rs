@@ -1,10 +1,10 @@
-//! The SMTP and LMTP client session (RFC 5321, RFC 2033) with pipelining inside and across transactions (RFC 2920, RFC 3030), as a pure
-//! state machine: octets in, octets and events out. No socket, no clock, no thread, no log.
+//! The SMTP and LMTP client session (RFC 5321, RFC 2033) with pipelining inside and across transactions (RFC 2920, RFC
+//! 3030), as a pure state machine: octets in, octets and events out. No socket, no clock, no thread, no log.
 //!
-//! Two cursors run over one queue of transactions. The **sending cursor** (`sending`) stands in the youngest
-//! one and generates what its level allows to be sent ahead; the **receiving cursor** (`receiving`) stands in the oldest unanswered one.
-//! Between them lies the FIFO of what was sent and not yet answered: each reply pops one entry and is judged by that
-//! entry's type, never by its own code or text.
+//! Two cursors run over one queue of transactions. The **sending cursor** (`sending`) stands in the youngest one and
+//! generates what its level allows to be sent ahead; the **receiving cursor** (`receiving`) stands in the oldest
+//! unanswered one. Between them lies the FIFO of what was sent and not yet answered: each reply pops one entry and is
+//! judged by that entry's type, never by its own code or text.
 //!
 //! ```text
 //!            begin()                                   next_event() -> Ended
@@ -32,10 +32,10 @@
 //! `Closed`; give it what arrives with [`Session::input`], and what goes wrong with [`Session::lost`] or
 //! [`Session::timed_out`]. Every transaction begun ends with exactly one [`Event::Ended`].
 //!
-//! What it promises: replies pair by order and type; every transaction but a connection's first has a RSET in front
-//! (at `lockstep` only where the one before did not end with its content accepted), and later 250s count only if that RSET and
-//! its own MAIL got 250; groups end where RFC 2920 says; a chunk is finished to the octet or the
-//! connection is to be aborted; QUIT is sent only when nothing is owed.
+//! What it promises: replies pair by order and type; every transaction but a connection's first has a RSET in front (at
+//! `lockstep` only where the one before did not end with its content accepted), and later 250s count only if that RSET
+//! and its own MAIL got 250; groups end where RFC 2920 says; a chunk is finished to the octet or the connection is to
+//! be aborted; QUIT is sent only when nothing is owed.
 
 mod auth;
 mod ending;
@@ -149,7 +149,8 @@ enum Probe {
     Sent,
     /// Two replies came; a third would still be in place.
     JustAnswered,
-    /// Two replies came and something was sent since. Until a 354 stands where it belongs, a late third could hide in the count.
+    /// Two replies came and something was sent since. Until a 354 stands where it belongs, a late third could hide in
+    /// the count.
     Unverified,
     Settled,
 }
@@ -289,7 +290,8 @@ impl Session {
         }
     }
 
-    /// Begins a transaction. To be called while [`Session::has_room`]; on a session that is over it ends at once, unsent.
+    /// Begins a transaction. To be called while [`Session::has_room`]; on a session that is over it ends at once,
+    /// unsent.
     pub fn begin(&mut self, what: Transaction) -> TransactionId {
         let id = TransactionId(self.begun);
         self.begun += 1;

@@ -1,5 +1,5 @@
-//! The receiving cursor: each reply pops one entry of the FIFO and is judged by that entry's type. How many replies the end of content
-//! has in LMTP is in `verdicts.rs`.
+//! The receiving cursor: each reply pops one entry of the FIFO and is judged by that entry's type. How many replies the
+//! end of content has in LMTP is in `verdicts.rs`.
 
 use super::ending::recipient_limit;
 use super::{CloseReason, Flying, Owed, Probe, Session, State, Step, TransactionId};
@@ -70,7 +70,8 @@ impl Session {
         }
     }
 
-    /// A reply with nothing owed (it would pair with the next command): the honesty probe's third, a farewell, or the end.
+    /// A reply with nothing owed (it would pair with the next command): the honesty probe's third, a farewell, or the
+    /// end.
     fn unasked(&mut self, reply: Reply) {
         if self.probe == Probe::JustAnswered {
             self.probe = Probe::Settled;

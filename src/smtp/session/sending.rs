@@ -14,8 +14,8 @@ use crate::smtp::stuffing::Stuffer;
 const HIGH_WATER: usize = 64 * 1024;
 /// Content is asked for in pieces of this many octets at the most.
 const PIECE: usize = 32 * 1024;
-/// No command is begun when so much rides behind a dot whose reply is owed. The longest RCPT has 1400 octets, so that all of it
-/// stays below the 8192 above which a server is known to close.
+/// No command is begun when so much rides behind a dot whose reply is owed. The longest RCPT has 1400 octets, so that
+/// all of it stays below the 8192 above which a server is known to close.
 const BEHIND_DOT: u64 = 6600;
 /// Up to this size a message is one `BDAT n LAST`: servers are known that delay every other chunk.
 const ONE_CHUNK: u64 = 1 << 20;
@@ -172,7 +172,8 @@ impl Session {
         useful && open && learned && fits
     }
 
-    /// Makes the honesty probe now, with no message at stake, where it would be made with messages waiting. Whether it is.
+    /// Makes the honesty probe now, with no message at stake, where it would be made with messages waiting. Whether it
+    /// is.
     pub fn probe(&mut self) -> bool {
         self.backlog = self.backlog.max(PROBE_BACKLOG);
         self.state == State::Ready && self.flights.is_empty() && self.probe_is_due() && self.say_probe()
@@ -284,8 +285,8 @@ impl Session {
         }
     }
 
-    /// The last piece of DATA content. When the dot is to carry the proof of `overlap`, the tail is written by itself, so that dot
-    /// and RSET reach the server together.
+    /// The last piece of DATA content. When the dot is to carry the proof of `overlap`, the tail is written by itself,
+    /// so that dot and RSET reach the server together.
     fn supply_tail(&mut self, bytes: &[u8]) {
         let split = if self.proof_is_due() { bytes.len().saturating_sub(PROOF_TAIL) } else { 0 };
         self.stuffer.push(&bytes[..split], &mut self.output);
@@ -347,8 +348,8 @@ impl Session {
         true
     }
 
-    /// The youngest transaction is no longer wanted. Between commands it just ends. Inside content the connection must be aborted, which
-    /// waits until the transactions before it are answered.
+    /// The youngest transaction is no longer wanted. Between commands it just ends. Inside content the connection must
+    /// be aborted, which waits until the transactions before it are answered.
     fn drop_given_up(&mut self) -> bool {
         let Some(flight) = self.flights.back() else { return false };
         match flight.step {

@@ -131,7 +131,8 @@ pub(super) enum Step {
     Data,
     /// DATA was sent: its reply must come first.
     AwaitGo,
-    /// Content is being sent, so many octets of it are. `chunk_end` is where the chunk ends (BDAT), or the content (DATA).
+    /// Content is being sent, so many octets of it are. `chunk_end` is where the chunk ends (BDAT), or the content
+    /// (DATA).
     Content { sent: u64, chunk_end: u64 },
     /// A chunk is complete and more content follows.
     NextChunk { sent: u64 },

@@ -1,9 +1,9 @@
-//! How many replies the end of content has. In SMTP it is one. In LMTP (RFC 2033) it is one for each recipient that was accepted, in
-//! their order, and each decides over that recipient alone.
+//! How many replies the end of content has. In SMTP it is one. In LMTP (RFC 2033) it is one for each recipient that was
+//! accepted, in their order, and each decides over that recipient alone.
 //!
-//! The entry in the FIFO for a dot or a last chunk stays in front until the last of these replies has come. How many they are is known by
-//! then: RCPTs are answered before. Three rules keep the count certain, since a reply that is paired with the wrong command tells of mail
-//! that was never taken:
+//! The entry in the FIFO for a dot or a last chunk stays in front until the last of these replies has come. How many
+//! they are is known by then: RCPTs are answered before. Three rules keep the count certain, since a reply that is
+//! paired with the wrong command tells of mail that was never taken:
 //! - Content for **nobody**. DATA is refused then (section 4.2). A last chunk that was sent ahead has no reply at all (section 4.3), and yet some
 //!   servers refuse it. A RSET follows it in any case, which is never refused; so a refusal is the chunk's, and anything else is
 //!   the reply to what is behind it.
@@ -64,7 +64,8 @@ impl Session {
         self.flights.front().filter(|flight| flight.id == *id && flight.is_for_nobody()).map(|flight| flight.id)
     }
 
-    /// A reply came that is not for the last chunk in front, because that has none. (So with the chunk of the honesty probe.)
+    /// A reply came that is not for the last chunk in front, because that has none. (So with the chunk of the honesty
+    /// probe.)
     pub(super) fn pass_over_silence(&mut self, reply: &Reply) {
         if self.options.protocol == Protocol::Smtp || reply.is_negative() {
             return;

@@ -1,8 +1,8 @@
 //! Private instances of Postfix: one that receives, one that sends.
 //!
 //! Each has its own configuration, queue, data and log in a directory of its own and listens on a free port of
-//! 127.0.0.1, or in a namespace at one end of a link. A small shell process holds the other end of a pipe to this one: when the test lets go of it, or dies
-//! in whatever way, it stops the instance and removes the directory.
+//! 127.0.0.1, or in a namespace at one end of a link. A small shell process holds the other end of a pipe to this one:
+//! when the test lets go of it, or dies in whatever way, it stops the instance and removes the directory.
 
 mod setup;
 

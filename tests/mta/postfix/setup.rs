@@ -119,8 +119,9 @@ impl Setup {
     }
 }
 
-/// Each name with its last value only. Postfix would take that too, but every program of it would log a warning for each repeat;
-/// master(8) stands still for ever when it has more to log at a reload than the socket of postlogd(8) holds, which it has not started yet.
+/// Each name with its last value only. Postfix would take that too, but every program of it would log a warning for
+/// each repeat; master(8) stands still for ever when it has more to log at a reload than the socket of postlogd(8)
+/// holds, which it has not started yet.
 fn without_repeats(main: &str) -> String {
     let name = |line: &str| line.split('=').next().unwrap_or_default().trim().to_owned();
     let lines: Vec<&str> = main.lines().collect();

@@ -118,7 +118,8 @@ fn scaled(sample: Result<Sample, String>, times: usize) -> Result<Sample, String
     Ok(Sample::default().and(COLD, "s", sample.get(COLD) * times as f64).and(CONNECTIONS, "", sample.get(CONNECTIONS)))
 }
 
-/// How many messages the clients are measured with that wait: Postfix with 20 connections, Exim, libESMTP, lettre with 10 and 1.
+/// How many messages the clients are measured with that wait: Postfix with 20 connections, Exim, libESMTP, lettre with
+/// 10 and 1.
 type Counts = [usize; 5];
 const SLOW: Counts = [1000, 20, 20, 50, 5];
 const QUICK: Counts = [1000, 50, 400, 500, 100];

@@ -1,4 +1,5 @@
-//! Large and small mail for one next hop on a narrow line: how long the small mail takes, and what that costs the large.
+//! Large and small mail for one next hop on a narrow line: how long the small mail takes, and what that costs the
+//! large.
 
 use super::{Case, Entry, entry};
 use crate::postfix::Setup;

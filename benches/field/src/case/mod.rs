@@ -1,7 +1,9 @@
-//! The cases: what is delivered over which distance, by whom. Each has a list of entries, which become the rows of its table.
+//! The cases: what is delivered over which distance, by whom. Each has a list of entries, which become the rows of its
+//! table.
 //!
 //! Entries that leave the machine idle (slow links) may run at the same time, each in a world of its own; all others
-//! run one after the other, each entry once before any runs again, so that a busy minute of the machine meets them alike.
+//! run one after the other, each entry once before any runs again, so that a busy minute of the machine meets them
+//! alike.
 
 mod growth;
 mod long;

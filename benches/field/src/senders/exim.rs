@@ -1,7 +1,7 @@
 //! Exim's smtp transport: a private spool is filled, then one queue run in two passes (`-qq`).
 //!
-//! Exim can hand a connection from one delivery process to the next. In this unpacked installation, without the set-user-ID bit, it did
-//! not: each message had a connection of its own, as the tables show.
+//! Exim can hand a connection from one delivery process to the next. In this unpacked installation, without the
+//! set-user-ID bit, it did not: each message had a connection of its own, as the tables show.
 
 use super::{COLD, CONNECTIONS, CPU, PATIENCE, times};
 use crate::exim::{command, lacking, libraries, program};

@@ -100,8 +100,8 @@ fn config() -> ProptestConfig {
 proptest! {
     #![proptest_config(config())]
 
-    /// Whenever all lanes wait, none has missed anything; and in a kind world every message comes home, without a lane having to grow
-    /// tired first.
+    /// Whenever all lanes wait, none has missed anything; and in a kind world every message comes home, without a lane
+    /// having to grow tired first.
     #[test]
     fn nobody_is_forgotten(n in 0usize..8, window in windows(), events in events()) {
         let mut world = World::new(settings(n), window);

@@ -1,7 +1,9 @@
-//! A site with lanes that are values: each does what [`worker`](crate::lane::worker) does, one step at a time, when the schedule says so.
+//! A site with lanes that are values: each does what [`worker`](crate::lane::worker) does, one step at a time, when the
+//! schedule says so.
 //!
-//! A lane blocks as a thread would, on its wake alone: it takes a step only when it was signalled, or when something happened on its own
-//! connection. So whatever the site forgets to tell a lane stays undone, and [`World::check_settled`] finds it.
+//! A lane blocks as a thread would, on its wake alone: it takes a step only when it was signalled, or when something
+//! happened on its own connection. So whatever the site forgets to tell a lane stays undone, and
+//! [`World::check_settled`] finds it.
 
 mod checks;
 mod server;
@@ -187,7 +189,8 @@ impl World {
         self.reports[message] > 0
     }
 
-    /// The lanes that carry a message: those whose account has its place. Messages have their places in the order in which they came.
+    /// The lanes that carry a message: those whose account has its place. Messages have their places in the order in
+    /// which they came.
     pub fn carriers_of(&self, message: usize) -> Vec<usize> {
         let carries = |thread: &Thread| match thread {
             Thread::Serving { aboard, .. } => aboard.iter().any(|job| job.place == Some(message as u64)),
@@ -319,8 +322,8 @@ impl World {
         self.site.state.lock().queue.bins().clone()
     }
 
-    /// A lane's own bins, whether it carries messages of them, and whether any wait. Behind a call of `take`, those that were withdrawn are
-    /// no longer among these.
+    /// A lane's own bins, whether it carries messages of them, and whether any wait. Behind a call of `take`, those
+    /// that were withdrawn are no longer among these.
     fn of(&self, number: usize) -> (Range<usize>, bool, bool) {
         let state = self.site.state.lock();
         let own = state.crew.own_bins(number);
@@ -347,7 +350,8 @@ impl World {
         panic!("the lanes never come to rest: {}", self.picture());
     }
 
-    /// The world is kind: every attempt succeeds, every message is answered. All must be reported, without any lane growing tired.
+    /// The world is kind: every attempt succeeds, every message is answered. All must be reported, without any lane
+    /// growing tired.
     pub fn bring_home(&mut self) {
         for _ in 0..1000 {
             self.settle();

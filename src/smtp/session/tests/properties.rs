@@ -126,7 +126,8 @@ proptest! {
         prop_assert!(replies == 2 || !outcome.learned.contains(&Fact::Chunk(Proof::Earned)));
     }
 
-    /// A server that says anything to anything: the client ends each transaction once, and what it sends stays in order.
+    /// A server that says anything to anything: the client ends each transaction once, and what it sends stays in
+    /// order.
     #[test]
     fn a_server_out_of_its_mind_gets_no_octet_out_of_place(
         mut plans in wild_plans(), (level, manners) in ways(), stop in proptest::option::of(stops()), seed in any::<u64>(),

@@ -1,5 +1,5 @@
-//! A server that answers as it was told and holds the client to RFC 5321, 2033, 2920 and 3030: an assertion fails at the first
-//! command out of order, content out of place, or octet sent ahead of its time.
+//! A server that answers as it was told and holds the client to RFC 5321, 2033, 2920 and 3030: an assertion fails at
+//! the first command out of order, content out of place, or octet sent ahead of its time.
 
 use super::world::{self, Plan};
 use crate::config::Protocol;

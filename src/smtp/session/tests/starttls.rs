@@ -83,7 +83,8 @@ fn a_server_that_says_421_to_starttls_is_closing() {
 }
 
 proptest! {
-    /// Whatever a server says, and however it is cut: where encryption is needed and no handshake is made, the session is never ready.
+    /// Whatever a server says, and however it is cut: where encryption is needed and no handshake is made, the session
+    /// is never ready.
     #[test]
     fn no_server_talks_a_session_that_needs_encryption_into_clear_text(
         replies in prop::collection::vec(

@@ -24,7 +24,8 @@ impl World {
         self.check_that_nobody_is_stranded();
     }
 
-    /// Every message that waits has an open lane that will come to it, or lanes that are told when an attempt under way has ended.
+    /// Every message that waits has an open lane that will come to it, or lanes that are told when an attempt under way
+    /// has ended.
     fn check_that_nobody_is_stranded(&self) {
         let state = self.site.state.lock();
         if self.site.is_stopping() || !self.dialling().is_empty() {
@@ -63,7 +64,8 @@ impl World {
     }
 }
 
-/// How things stand, in a line: what waits by bin, and of each lane its number, its bins, its standing, what it carries by bin, `!` if full.
+/// How things stand, in a line: what waits by bin, and of each lane its number, its bins, its standing, what it carries
+/// by bin, `!` if full.
 fn picture(state: &State) -> String {
     let bins = state.queue.bins().len();
     let waits: Vec<usize> = (0..bins).map(|bin| state.queue.len(bin..bin + 1)).collect();
