@@ -1,5 +1,6 @@
-//! Who we are at a server: credentials for a session, out of the file that the settings name, by the server's name or
-//! the next hop as it is written.
+//! Who we are at a server: credentials for a session, out of the file that the settings name, by the host, the mail
+//! domain or the destination as the administrator wrote it. A name that only an MX record has is no key: who can change
+//! what DNS says could else ask for the password of another server. Nor is a fallback relay given that of the next hop.
 //!
 //! The file is read for each connection, before anything is dialled: a changed password counts from the next
 //! connection on, and none is kept. A file that cannot be used is the administrator's to mend; until then mail for
@@ -16,7 +17,7 @@ impl Opener {
     pub(super) fn auth(&self, at: &Server) -> Result<Option<Auth>, OpenError> {
         let settings = &self.settings.auth;
         let Some(file) = &settings.file else { return Ok(None) };
-        let found = Credentials::find(file, &at.name, self.next_hop.as_str()).map_err(|error| {
+        let found = Credentials::find(file, &at.owner.name, &at.owner.written).map_err(|error| {
             warn!("{}: auth_file: {error}", self.next_hop);
             OpenError::Credentials(error.to_string())
         })?;
@@ -121,6 +122,23 @@ mod tests {
         assert!(matches!(error, OpenError::NotAuthenticated { reply: Some(_), .. }), "{error}");
         assert_eq!(address.as_ref(), server_of(&opener).addresses.first());
         assert!(server.join().expect("ends").ends_with("AUTH PLAIN AHUAcA==\r\n"));
+    }
+
+    #[test]
+    fn a_fallback_relay_gets_no_password_of_the_next_hop() {
+        let (_directory, file, listener) = place("127.0.0.1 u:p\n", 0o600);
+        let mut opener = opener(&listener, &file);
+        let mut settings = NextHopSettings::clone(&opener.settings);
+        settings.routing.fallback_relay = "[127.0.0.2]:25, [127.0.0.1]:26".parse().ok();
+        opener.settings = Arc::new(settings);
+        let ways = Ways::default();
+        let logs_in =
+            |server: Result<Server, OpenError>| opener.auth(&server.expect("an address")).expect("a file").is_some();
+        let all: Vec<bool> = Servers::of(&opener, &ways).map(logs_in).collect();
+        assert_eq!(all, [true, false, true]);
+        fs::write(&file, format!("{} u:p\n", opener.next_hop)).expect("written");
+        let all: Vec<bool> = Servers::of(&opener, &ways).map(logs_in).collect();
+        assert_eq!(all, [true, false, false], "only what is written so");
     }
 
     #[test]

@@ -306,6 +306,7 @@ fn told(failure: Option<OpenError>) -> Outcome {
 mod tests {
     use super::*;
     use crate::conn::pledge::Pledge;
+    use crate::conn::servers::Owner;
     use crate::conn::{Connection, Token};
     use crate::mail::Verdict;
     use crate::net::dns::Name;
@@ -359,7 +360,14 @@ mod tests {
 
     fn server_at(name: &str, addresses: &[SocketAddr]) -> Server {
         let addresses = addresses.iter().copied().map(Endpoint::Tcp).collect();
-        Server { name: name.into(), addresses, exchanger: None, pledge: Pledge::None, is_last: true }
+        Server {
+            name: name.into(),
+            addresses,
+            exchanger: None,
+            pledge: Pledge::None,
+            owner: Owner::default(),
+            is_last: true,
+        }
     }
 
     fn no_domain() -> OpenError {

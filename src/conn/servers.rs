@@ -50,8 +50,19 @@ pub struct Server {
     pub exchanger: Option<Exchanger>,
     /// What DNSSEC or its domain's policy say of its encryption, where they are asked.
     pub pledge: Pledge,
+    /// Whose it is.
+    pub owner: Owner,
     /// No other comes behind it.
     pub is_last: bool,
+}
+
+/// The destination that a server was found for: what the administrator wrote, whatever DNS has made of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Owner {
+    /// The host or the mail domain, without port; empty for a UNIX socket.
+    pub name: String,
+    /// As the next hop, or the fallback relay, has it.
+    pub written: String,
 }
 
 impl Server {
@@ -73,7 +84,7 @@ impl Server {
 pub struct Servers<'a> {
     opener: &'a Opener,
     ways: &'a Ways,
-    destinations: VecDeque<&'a Destination>,
+    destinations: VecDeque<(&'a str, &'a Destination)>,
     found: VecDeque<Server>,
     /// The mail domain whose they are, if it is one.
     domain: Option<Name>,
@@ -85,8 +96,8 @@ impl<'a> Servers<'a> {
     /// Those of the opener's next hop.
     pub fn of(opener: &'a Opener, ways: &'a Ways) -> Servers<'a> {
         let fallback = opener.settings.routing.fallback_relay.as_ref().filter(|relay| **relay != opener.next_hop);
-        let relays = fallback.into_iter().flat_map(|relay| relay.destinations());
-        let destinations = opener.next_hop.destinations().iter().chain(relays).collect();
+        let relays = fallback.into_iter().flat_map(|relay| relay.written());
+        let destinations = opener.next_hop.written().chain(relays).collect();
         Servers { opener, ways, destinations, found: VecDeque::new(), domain: None, policy: None }
     }
 
@@ -174,9 +185,17 @@ impl<'a> Servers<'a> {
     }
 }
 
+fn owner(written: &str, destination: &Destination) -> Owner {
+    let name = match destination {
+        Destination::Domain { name, .. } | Destination::Host { name, .. } => name.clone(),
+        Destination::Socket(_) => String::new(),
+    };
+    Owner { name, written: written.to_owned() }
+}
+
 /// One that DNS says nothing of.
 fn asked_for(name: String, addresses: Vec<Endpoint>) -> Server {
-    Server { name, addresses, exchanger: None, pledge: Pledge::None, is_last: true }
+    Server { name, addresses, exchanger: None, pledge: Pledge::None, owner: Owner::default(), is_last: true }
 }
 
 fn known(exchanger: Exchanger, port: u16) -> Server {
@@ -185,6 +204,7 @@ fn known(exchanger: Exchanger, port: u16) -> Server {
         addresses: exchanger.addresses.iter().map(|address| SocketAddr::new(*address, port).into()).collect(),
         exchanger: Some(exchanger),
         pledge: Pledge::None,
+        owner: Owner::default(),
         is_last: true,
     }
 }
@@ -198,7 +218,7 @@ impl Iterator for Servers<'_> {
                 let is_last = self.found.is_empty() && self.destinations.is_empty();
                 return Some(self.pledged(Server { is_last, ..server }));
             }
-            let destination = self.destinations.pop_front()?;
+            let (written, destination) = self.destinations.pop_front()?;
             self.domain = match destination {
                 Destination::Domain { name, .. } => Name::parse(name).ok(),
                 _ => None,
@@ -208,6 +228,7 @@ impl Iterator for Servers<'_> {
             match self.look_up(destination) {
                 Ok(mut servers) => {
                     servers.retain(|server| !self.opener.passed.contains(&server.label()));
+                    servers.iter_mut().for_each(|server| server.owner = owner(written, destination));
                     self.found = servers.into();
                 }
                 Err(error) => return Some(Err(error)),

@@ -66,6 +66,11 @@ impl NextHop {
         &self.destinations
     }
 
+    /// The same, each with its own part of the text.
+    pub fn written(&self) -> impl Iterator<Item = (&str, &Destination)> {
+        self.text.split(',').zip(self.destinations.iter())
+    }
+
     /// The text as written, names in lower case, without blanks.
     pub fn as_str(&self) -> &str {
         &self.text
