@@ -1,11 +1,12 @@
-//! The socket as an implementation of TLS sees it, whichever it is.
+//! The socket as an implementation of TLS sees it, and the connection that comes of it, whichever implementation it is.
 //!
 //! A read never blocks, and a write that does not go on is "would block", whether the peer must be read first or a
 //! deadline has passed: OpenSSL then keeps the record that it has encrypted, and the connection stays usable. It
 //! decides nothing.
 
-use super::{Handshake, TlsError};
+use super::{Agreed, Handshake, Secured, TlsError};
 use crate::net::Duplex;
+use std::fmt;
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
@@ -77,40 +78,89 @@ impl Write for Below {
     }
 }
 
-/// A stream of TLS over a [`Below`], which it lets us reach.
-pub(super) trait Above: Read + Write {
-    fn below(&mut self) -> &mut Below;
+/// A stream of TLS over a [`Below`], as a library has it.
+pub(super) trait Above: Read + Write + fmt::Debug + Send {
+    fn below(&self) -> &Below;
+    fn below_mut(&mut self) -> &mut Below;
+    /// Whether decrypted octets wait in the library.
+    fn has_decrypted(&self) -> bool;
+    /// Says close_notify.
+    fn shut_down(&mut self);
 }
 
-/// As [`super::Secured::try_read`].
-pub(super) fn try_read(stream: &mut impl Above, into: &mut [u8]) -> io::Result<Option<usize>> {
-    stream.below().peeks = true;
-    let read = stream.read(into);
-    stream.below().peeks = false;
-    match read {
-        Ok(octets) => Ok(Some(octets)),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-        Err(error) => Err(error),
+/// An encrypted connection, by whichever library.
+#[derive(Debug)]
+pub(super) struct Encrypted<S> {
+    stream: S,
+    held: usize,
+    agreed: Agreed,
+}
+
+impl<S: Above> Encrypted<S> {
+    /// What a handshake has come to.
+    pub fn new(stream: S, agreed: Agreed) -> Encrypted<S> {
+        Encrypted { stream, held: 0, agreed }
     }
 }
 
-/// As [`super::Secured::write`]. `held` becomes what [`super::Secured::held`] is to tell.
-pub(super) fn write(stream: &mut impl Above, bytes: &[u8], held: &mut usize) -> io::Result<usize> {
-    let bytes = &bytes[..bytes.len().min(RECORD)];
-    loop {
-        match stream.write(bytes) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                *held = bytes.len();
-                if !stream.below().reads {
-                    return Err(error);
+impl<S: Above> Secured for Encrypted<S> {
+    fn duplex(&self) -> &Duplex {
+        &self.stream.below().duplex
+    }
+
+    fn duplex_mut(&mut self) -> &mut Duplex {
+        &mut self.stream.below_mut().duplex
+    }
+
+    fn try_read(&mut self, into: &mut [u8]) -> io::Result<Option<usize>> {
+        self.stream.below_mut().peeks = true;
+        let read = self.stream.read(into);
+        self.stream.below_mut().peeks = false;
+        match read {
+            Ok(octets) => Ok(Some(octets)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let bytes = &bytes[..bytes.len().min(RECORD)];
+        loop {
+            match self.stream.write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.held = bytes.len();
+                    if !self.stream.below().reads {
+                        return Err(error);
+                    }
+                    // TLS must hear from the peer before it can write; until then there is nothing for the caller to
+                    // read.
+                    self.duplex_mut().wait(None, None)?;
                 }
-                // TLS must hear from the peer before it can write; until then there is nothing for the caller to read.
-                stream.below().duplex.wait(None, None)?;
+                written => {
+                    self.held = 0;
+                    return written;
+                }
             }
-            written => {
-                *held = 0;
-                return written;
-            }
+        }
+    }
+
+    fn held(&self) -> usize {
+        self.held
+    }
+
+    fn has_decrypted(&self) -> bool {
+        self.stream.has_decrypted()
+    }
+
+    fn agreed(&self) -> Agreed {
+        self.agreed
+    }
+
+    fn farewell(&mut self) {
+        // Behind a record that is half sent it would be no message of TLS.
+        if self.held == 0 {
+            self.duplex_mut().set_deadline(Some(Instant::now()));
+            self.stream.shut_down();
         }
     }
 }

@@ -5,7 +5,7 @@
 //! written. A handshake that fails with a session offered forgets all sessions with that server and says
 //! [`TlsError::Session`], so that it can be made again without.
 
-use super::below::{self, Above, Below};
+use super::below::{Above, Below, Encrypted};
 use super::sessions::{Peer, Sessions};
 use super::vouching::{nothing, vouched};
 use super::{Agreed, Connector, Handshake, Secured, TlsError, Vouched, files};
@@ -20,7 +20,6 @@ use openssl::ssl::{SslRef, SslStream, SslVerifyMode, SslVersion};
 use openssl::x509::store::X509StoreBuilder;
 use openssl::x509::{X509, X509VerifyResult};
 use std::fmt;
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -146,7 +145,8 @@ impl Connector for OpensslConnector {
         match made {
             Ok((stream, vouched)) => {
                 self.put_back(stream.ssl(), peer, offered);
-                Ok(Box::new(OpensslStream { stream, held: 0, vouched }))
+                let agreed = agreed(stream.ssl(), vouched);
+                Ok(Box::new(Encrypted::new(stream, agreed)))
             }
             Err(error) => {
                 self.kept.forget(&peer);
@@ -175,58 +175,27 @@ fn reason(failed: &MidHandshakeSslStream<Below>) -> String {
     }
 }
 
-/// An encrypted connection.
-#[derive(Debug)]
-struct OpensslStream {
-    stream: SslStream<Below>,
-    held: usize,
-    vouched: Vouched,
-}
-
 impl Above for SslStream<Below> {
-    fn below(&mut self) -> &mut Below {
+    fn below(&self) -> &Below {
+        self.get_ref()
+    }
+
+    fn below_mut(&mut self) -> &mut Below {
         self.get_mut()
-    }
-}
-
-impl Secured for OpensslStream {
-    fn duplex(&self) -> &Duplex {
-        &self.stream.get_ref().duplex
-    }
-
-    fn duplex_mut(&mut self) -> &mut Duplex {
-        &mut self.stream.get_mut().duplex
-    }
-
-    fn try_read(&mut self, into: &mut [u8]) -> io::Result<Option<usize>> {
-        below::try_read(&mut self.stream, into)
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        below::write(&mut self.stream, bytes, &mut self.held)
-    }
-
-    fn held(&self) -> usize {
-        self.held
     }
 
     fn has_decrypted(&self) -> bool {
-        self.stream.ssl().pending() > 0
+        self.ssl().pending() > 0
     }
 
-    fn agreed(&self) -> Agreed {
-        let ssl = self.stream.ssl();
-        let cipher = ssl.current_cipher().map(|cipher| cipher.standard_name().unwrap_or_else(|| cipher.name()));
-        Agreed { version: Some(ssl.version_str()), cipher, resumed: ssl.session_reused(), vouched: self.vouched }
+    fn shut_down(&mut self) {
+        let _ = self.shutdown();
     }
+}
 
-    fn farewell(&mut self) {
-        // Behind a record that is half sent it would be no message of TLS.
-        if self.held == 0 {
-            self.duplex_mut().set_deadline(Some(Instant::now()));
-            let _ = self.stream.shutdown();
-        }
-    }
+fn agreed(ssl: &SslRef, vouched: Vouched) -> Agreed {
+    let cipher = ssl.current_cipher().map(|cipher| cipher.standard_name().unwrap_or_else(|| cipher.name()));
+    Agreed { version: Some(ssl.version_str()), cipher, resumed: ssl.session_reused(), vouched }
 }
 
 fn unusable(path: &Path, error: &ErrorStack) -> TlsError {

@@ -3,14 +3,12 @@
 //! It makes a handshake and no more: sessions are not resumed, TLSA records cannot be verified, and nobody tells what
 //! was agreed on.
 
-use super::below::{self, Above, Below};
+use super::below::{Above, Below, Encrypted};
 use super::{Agreed, Connector, Handshake, Secured, TlsError, Vouched, files};
 use crate::config::{TlsPolicy, TlsSettings, TlsVersion};
 use crate::net::Duplex;
 use native_tls::{Certificate, HandshakeError, Identity, Protocol, TlsConnector, TlsStream};
-use std::io;
 use std::path::Path;
-use std::time::Instant;
 
 /// Makes connections of one kind.
 #[derive(Debug)]
@@ -47,6 +45,12 @@ impl NativeConnector {
         Ok(NativeConnector { connector, verifies })
     }
 
+    /// All that this library tells.
+    fn agreed(&self) -> Agreed {
+        let vouched = if self.verifies { Vouched::Authority } else { Vouched::Nobody };
+        Agreed { version: None, cipher: None, resumed: false, vouched }
+    }
+
     /// What went wrong, for people.
     fn failure(&self, error: &native_tls::Error, name: &str) -> TlsError {
         let whose = if self.verifies { format!(" for the name {name}") } else { String::new() };
@@ -64,7 +68,7 @@ impl Connector for NativeConnector {
         let mut step = self.connector.connect(name, Below::new(duplex));
         loop {
             let mut waiting = match step {
-                Ok(stream) => return Ok(Box::new(NativeStream { stream, held: 0, verified: self.verifies })),
+                Ok(stream) => return Ok(Box::new(Encrypted::new(stream, self.agreed()))),
                 Err(HandshakeError::Failure(error)) => return Err(self.failure(&error, name)),
                 Err(HandshakeError::WouldBlock(waiting)) => waiting,
             };
@@ -74,56 +78,21 @@ impl Connector for NativeConnector {
     }
 }
 
-/// An encrypted connection.
-#[derive(Debug)]
-struct NativeStream {
-    stream: TlsStream<Below>,
-    held: usize,
-    verified: bool,
-}
-
 impl Above for TlsStream<Below> {
-    fn below(&mut self) -> &mut Below {
+    fn below(&self) -> &Below {
+        self.get_ref()
+    }
+
+    fn below_mut(&mut self) -> &mut Below {
         self.get_mut()
-    }
-}
-
-impl Secured for NativeStream {
-    fn duplex(&self) -> &Duplex {
-        &self.stream.get_ref().duplex
-    }
-
-    fn duplex_mut(&mut self) -> &mut Duplex {
-        &mut self.stream.get_mut().duplex
-    }
-
-    fn try_read(&mut self, into: &mut [u8]) -> io::Result<Option<usize>> {
-        below::try_read(&mut self.stream, into)
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        below::write(&mut self.stream, bytes, &mut self.held)
-    }
-
-    fn held(&self) -> usize {
-        self.held
     }
 
     fn has_decrypted(&self) -> bool {
-        self.stream.buffered_read_size().is_ok_and(|octets| octets > 0)
+        self.buffered_read_size().is_ok_and(|octets| octets > 0)
     }
 
-    fn agreed(&self) -> Agreed {
-        let vouched = if self.verified { Vouched::Authority } else { Vouched::Nobody };
-        Agreed { version: None, cipher: None, resumed: false, vouched }
-    }
-
-    fn farewell(&mut self) {
-        // Behind a record that is half sent it would be no message of TLS.
-        if self.held == 0 {
-            self.duplex_mut().set_deadline(Some(Instant::now()));
-            let _ = self.stream.shutdown();
-        }
+    fn shut_down(&mut self) {
+        let _ = self.shutdown();
     }
 }
 
