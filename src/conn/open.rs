@@ -4,7 +4,7 @@ use super::gauge::Gauge;
 use super::ledger::Ledger;
 use super::policy;
 use super::secure::Encryption;
-use super::servers::Server;
+use super::servers::{Owner, Server};
 use crate::config::{NextHopSettings, Protocol, TlsPolicy};
 use crate::mail::{NextHop, Outcome};
 use crate::net::dns::RouteError;
@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use thiserror::Error;
 
-/// Addresses of one next hop that are asked in turn when each refuses the session.
+/// Addresses of one destination that are asked in turn when each refuses the session.
 const SESSIONS: usize = 5;
 
 /// Octets that the kernel holds at the most before they are on the wire, on a lane that may have to pause.
@@ -230,6 +230,7 @@ impl Opener {
         is_stopping: impl Fn() -> bool,
     ) -> Result<C, Outcome> {
         let (mut refused, mut failure): (Vec<Endpoint>, Option<OpenError>) = (Vec::new(), None);
+        let (mut owner, mut sessions) = (Owner::default(), 0);
         for server in servers {
             let server = match server {
                 Ok(server) => Arc::new(server),
@@ -238,21 +239,22 @@ impl Opener {
                     continue;
                 }
             };
-            while server.addresses.iter().any(|address| !refused.contains(address)) {
+            if owner != server.owner {
+                (owner, sessions) = (server.owner.clone(), 0);
+            }
+            while sessions < SESSIONS && server.addresses.iter().any(|address| !refused.contains(address)) {
                 let (error, reached) = match open(&server, &refused) {
                     Ok(opened) => return Ok(opened),
                     Err(failed) => failed,
                 };
                 debug!("{error}");
                 keep_better(&mut failure, error);
-                let was_reached = reached.is_some();
-                refused.extend(reached);
-                if is_stopping() || refused.len() >= SESSIONS {
+                if is_stopping() {
                     return Err(told(failure));
                 }
-                if !was_reached {
-                    break;
-                }
+                let Some(address) = reached else { break };
+                refused.push(address);
+                sessions += 1;
             }
         }
         Err(told(failure))
@@ -306,7 +308,6 @@ fn told(failure: Option<OpenError>) -> Outcome {
 mod tests {
     use super::*;
     use crate::conn::pledge::Pledge;
-    use crate::conn::servers::Owner;
     use crate::conn::{Connection, Token};
     use crate::mail::Verdict;
     use crate::net::dns::Name;
@@ -439,6 +440,29 @@ mod tests {
         let closed = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port").local_addr().expect("bound");
         let outcome = open(&opener(), vec![Ok(server_at("mx.test", &[closed])), Err(no_domain())]).expect_err("none");
         assert_eq!((outcome.verdict, outcome.status.to_string().as_str()), (Verdict::Deferred, "4.4.1"));
+    }
+
+    #[test]
+    fn a_destination_whose_servers_all_refuse_is_followed_by_the_next_destination() {
+        let addresses: Vec<SocketAddr> = (1..10).map(|port| (Ipv4Addr::LOCALHOST, port).into()).collect();
+        let of = |name: &str, addresses: &[SocketAddr]| {
+            let owner = Owner { name: name.into(), written: name.into() };
+            Ok(Server { owner, ..server_at(name, addresses) })
+        };
+        let mut asked = Vec::new();
+        let open = |at: &Arc<Server>, refused: &[Endpoint]| -> Result<(), _> {
+            asked.push(at.name.clone());
+            if at.name == "relay.test" {
+                return Ok(());
+            }
+            let reply = Reply { code: 421, lines: vec!["busy".into()] };
+            let address = at.addresses.iter().find(|address| !refused.contains(address)).cloned();
+            Err((OpenError::NotReady { server: at.name.clone(), reply }, address))
+        };
+        let relay = of("relay.test", &[(Ipv4Addr::LOCALHOST, 26).into()]);
+        let servers = [of("a.test", &addresses[..7]), of("a.test", &addresses[7..]), relay];
+        Opener::in_turn(servers.into_iter(), open, || false).expect("the relay");
+        assert_eq!(asked, ["a.test", "a.test", "a.test", "a.test", "a.test", "relay.test"]);
     }
 
     #[test]
