@@ -109,7 +109,7 @@ impl<'a> Servers<'a> {
                 Ok(vec![known(exchanger, *port)])
             }
             Destination::Host { name, port } => {
-                let addresses = look_up(&Target { host: name, port: *port })?;
+                let addresses = look_up(&Target { host: name, port: *port }, Some(&self.opener.halt))?;
                 Ok(vec![asked_for(name.clone(), addresses.into_iter().map(Endpoint::Tcp).collect())])
             }
             Destination::Socket(path) => {

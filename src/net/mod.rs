@@ -1,6 +1,6 @@
 //! Floor 2: sockets with plain blocking calls, without any SMTP.
 //!
-//! [`dial()`] turns a host and port into a connected stream, trying its addresses as RFC 8305 says, [`dial_unix`] a
+//! [`look_up`] finds a host's addresses, [`dial_addresses`] makes a connection to one of them as RFC 8305 says, [`dial_unix`] to a
 //! path; [`Duplex`] makes that stream safe to write to without reading; [`tls`] encrypts it; [`mta_sts`] fetches what a
 //! mail domain says of its servers; [`Wake`] lets another thread end a wait; [`sys`] holds the system calls, and with
 //! them all `unsafe` of this floor. Nothing here knows what the bytes mean, starts a thread, touches a signal or writes
@@ -17,7 +17,7 @@ pub mod mta_sts;
 pub mod sys;
 pub mod tls;
 
-pub use dial::{DialError, DialErrorKind, DialOptions, Dialled, Target, dial, dial_addresses, dial_unix, look_up};
+pub use dial::{DialError, DialErrorKind, DialOptions, Dialled, Target, dial_addresses, dial_unix, look_up};
 pub use duplex::{Closer, Duplex, Ready};
 pub use endpoint::Endpoint;
 #[cfg(pipelane_shuttle)]

@@ -1,11 +1,12 @@
-//! From a host and port to a connected stream; and from a path, [`dial_unix`].
+//! From a host to its addresses, [`look_up`], from these to a connected stream, [`dial_addresses`]; and from a path,
+//! [`dial_unix`].
 //!
 //! The host is an address literal or a name (looked up with getaddrinfo(3): `/etc/hosts` and the system's search
-//! list count; MX records are the caller's business). Its addresses are tried as RFC 8305 says: the families take
+//! list count; MX records are the caller's business). Addresses are tried as RFC 8305 says: the families take
 //! turns, beginning with the resolver's first choice; an attempt starts [`HEAD_START`] after the one before, or at
 //! once when one fails; the first to connect wins and the rest are closed. At most [`MAX_ADDRESSES`] are tried.
 //!
-//! All attempts share one budget, which begins when the addresses are known. The look-up itself takes as long as the
+//! All attempts share one budget. The look-up itself takes as long as the
 //! system's resolver does. No thread is started; nothing is remembered from one call to the next.
 
 mod error;
@@ -67,24 +68,17 @@ pub struct Dialled {
     pub stream: TcpStream,
     /// The address that answered first.
     pub address: SocketAddr,
-    /// How long it took, with the look-up.
+    /// How long it took.
     pub elapsed: Duration,
     /// What was asked for the socket and is not to be had here, in words. It works without.
     pub refused_options: Vec<String>,
 }
 
-/// Looks the host up and connects to one of its addresses.
-pub fn dial(target: &Target<'_>, options: &DialOptions<'_>) -> Result<Dialled, DialError> {
-    let begun = Instant::now();
-    if options.wake.is_some_and(Wake::is_signalled) {
+/// The host's addresses, from the system. It is not asked once the wake is signalled; while it is, nothing ends the wait.
+pub fn look_up(target: &Target<'_>, wake: Option<&Wake>) -> Result<Vec<SocketAddr>, DialError> {
+    if wake.is_some_and(Wake::is_signalled) {
         return Err(failure(target, DialErrorKind::Interrupted, Vec::new()));
     }
-    let dialled = dial_addresses(target, look_up(target)?, options)?;
-    Ok(Dialled { elapsed: begun.elapsed(), ..dialled })
-}
-
-/// The host's addresses, from the system.
-pub fn look_up(target: &Target<'_>) -> Result<Vec<SocketAddr>, DialError> {
     sys::resolve(target.host, target.port).map_err(|error| {
         let kind = match error {
             ResolveError::NoSuchHost(text) => DialErrorKind::NoSuchHost(text),
@@ -210,6 +204,10 @@ mod tests {
         let writer = thread::spawn(move || server.write_all(b"220"));
         dialled.stream.read_exact(&mut [0; 3]).expect("a blocking read");
         writer.join().expect("ends").expect("sent");
+    }
+
+    fn dial(target: &Target<'_>, options: &DialOptions<'_>) -> Result<Dialled, DialError> {
+        dial_addresses(target, look_up(target, options.wake)?, options)
     }
 
     #[test]

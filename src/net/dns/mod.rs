@@ -3,7 +3,7 @@
 //! [`Resolver`] asks name servers that look up names for others; it does not begin at the root and validates nothing
 //! by itself. On top of it [`route`](route()) is RFC 5321 section 5.1, for a domain, and [`host`] finds one server by
 //! its name. Octets of messages are read and written by the `domain` crate; sockets, patience, order and memory are
-//! here. `/etc/hosts`, search lists and mDNS do not count: for those there is [`dial`](crate::net::dial()), which asks
+//! here. `/etc/hosts`, search lists and mDNS do not count: for those there is [`look_up`](crate::net::look_up), which asks
 //! the system.
 //!
 //! Every wait ends by a moment that the caller gives. No thread is started, nothing is logged.
