@@ -49,7 +49,7 @@ impl Channel {
         }
         self.messages.set_limit(settings.max_messages);
         self.bytes.set_limit(settings.max_bytes);
-        self.sites.all().iter().for_each(|site| worker::start(site, site.reconfigure(settings)));
+        self.sites.reconfigure(settings);
     }
 
     /// How it is at this moment.

@@ -6,11 +6,10 @@
 
 use super::Engine;
 use crate::config::NextHopSettings;
-use crate::conn::Ledger;
 use crate::lane::status::ChannelStatus;
-use crate::lane::{Connector, Job, Onward, Site, Statistics, worker};
+use crate::lane::{Job, Onward, Site, worker};
 use crate::mail::NextHop;
-use crate::sync::{Budget, Mutex};
+use crate::sync::Mutex;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
@@ -20,13 +19,8 @@ const FURTHER: usize = 20;
 /// See the [module](self).
 #[derive(Debug)]
 pub(super) struct Sites {
-    me: Weak<Sites>,
     first: Arc<Site>,
     further: Mutex<Further>,
-    ledger: Arc<Ledger>,
-    connections: Arc<Budget>,
-    statistics: Arc<Statistics>,
-    connector: Arc<dyn Connector>,
 }
 
 #[derive(Debug, Default)]
@@ -39,18 +33,15 @@ struct Further {
 impl Sites {
     pub fn new(next_hop: NextHop, settings: Arc<NextHopSettings>, engine: &Engine) -> Arc<Sites> {
         Arc::new_cyclic(|me: &Weak<Sites>| {
-            let (ledger, connections) = (Arc::clone(&engine.ledger), Arc::clone(&engine.connections));
-            let (statistics, connector) = (Arc::clone(&engine.statistics), Arc::clone(&engine.connector));
             let first = Site::new(
                 next_hop,
                 settings,
-                Arc::clone(&ledger),
-                Arc::clone(&connections),
-                Arc::clone(&statistics),
-                Arc::clone(&connector),
+                Arc::clone(&engine.ledger),
+                Arc::clone(&engine.connections),
+                Arc::clone(&engine.statistics),
+                Arc::clone(&engine.connector),
             );
-            let first = Arc::new(first.passing(Vec::new(), me.clone()));
-            Sites { me: me.clone(), first, further: Mutex::default(), ledger, connections, statistics, connector }
+            Sites { first: Arc::new(first.handing_on(me.clone())), further: Mutex::default() }
         })
     }
 
@@ -64,6 +55,14 @@ impl Sites {
         let mut all = vec![Arc::clone(&self.first)];
         all.extend(self.further.lock().sites.iter().cloned());
         all
+    }
+
+    /// Other settings are in force from now on.
+    pub fn reconfigure(&self, settings: &Arc<NextHopSettings>) {
+        // The first one before the others are looked for: a site that is made meanwhile has its settings.
+        worker::start(&self.first, self.first.reconfigure(settings));
+        let further = self.further.lock().sites.clone();
+        further.iter().for_each(|site| worker::start(site, site.reconfigure(settings)));
     }
 
     /// How they are; those of passed servers only while they have something to tell.
@@ -90,15 +89,7 @@ impl Sites {
         if further.sites.len() >= FURTHER {
             return None;
         }
-        let site = Site::new(
-            self.first.next_hop.clone(),
-            self.first.settings(),
-            Arc::clone(&self.ledger),
-            Arc::clone(&self.connections),
-            Arc::clone(&self.statistics),
-            Arc::clone(&self.connector),
-        );
-        let site = Arc::new(site.passing(passed, self.me.clone()));
+        let site = Arc::new(self.first.without(passed));
         further.sites.push(Arc::clone(&site));
         Some(site)
     }

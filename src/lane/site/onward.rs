@@ -3,7 +3,7 @@
 use super::Site;
 use crate::lane::Job;
 use std::fmt::Debug;
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 
 /// Takes such messages. Any thread; called with no lock held.
 pub trait Onward: Debug + Send + Sync {
@@ -12,9 +12,22 @@ pub trait Onward: Debug + Send + Sync {
 }
 
 impl Site {
-    /// The same without these servers; `onward` takes what its own server puts off.
-    pub fn passing<O: Onward + 'static>(self, passed: Vec<String>, onward: Weak<O>) -> Site {
-        Site { passed: passed.into(), onward: Some(onward), ..self }
+    /// The same, and `onward` takes what its servers put off.
+    pub fn handing_on<O: Onward + 'static>(self, onward: Weak<O>) -> Site {
+        Site { onward: Some(onward), ..self }
+    }
+
+    /// A further one like this, which passes these servers.
+    pub fn without(&self, passed: Vec<String>) -> Site {
+        let further = Site::new(
+            self.next_hop.clone(),
+            self.settings(),
+            Arc::clone(&self.ledger),
+            Arc::clone(&self.connections),
+            Arc::clone(&self.statistics),
+            Arc::clone(&self.connector),
+        );
+        Site { passed: passed.into(), onward: self.onward.clone(), ..further }
     }
 
     /// Hands a message on whose recipients this server has put off. One that cannot go on comes back.
