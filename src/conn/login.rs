@@ -31,40 +31,23 @@ impl Opener {
 mod tests {
     use super::*;
     use crate::config::{AuthSettings, NextHopSettings};
-    use crate::conn::{Connection, Manners, Servers, Token, Ways};
+    use crate::conn::fixture::{Nothing, serve};
+    use crate::conn::secure::Encryption;
+    use crate::conn::{Connection, Servers, Ways};
+    use crate::net::Endpoint;
     use crate::net::tls::Connectors;
-    use crate::net::{Endpoint, Wake};
     use std::fs::{self, Permissions};
-    use std::io::{BufRead, BufReader, ErrorKind, Write};
+    use std::io::ErrorKind;
     use std::net::{Ipv4Addr, TcpListener};
     use std::os::unix::fs::PermissionsExt;
     use std::path::Path;
     use std::sync::Arc;
 
-    struct Nothing;
-
-    impl Token for Nothing {
-        fn is_cancelled(&self) -> bool {
-            false
-        }
-
-        fn sent_whole(&mut self) {}
-    }
-
     fn opener(listener: &TcpListener, file: &Path) -> Opener {
         let auth = AuthSettings { file: Some(file.to_owned()), in_clear: true, ..AuthSettings::default() };
         let port = listener.local_addr().expect("bound").port();
-        Opener {
-            next_hop: format!("[127.0.0.1]:{port}").parse().expect("a next hop"),
-            settings: Arc::new(NextHopSettings { auth, ..NextHopSettings::default() }),
-            ledger: Arc::default(),
-            passed: Arc::default(),
-            lane: "lane 1".into(),
-            manners: Manners::default(),
-            news: Wake::new().expect("a descriptor"),
-            halt: Wake::new().expect("a descriptor"),
-            gauge: Arc::default(),
-        }
+        let settings = NextHopSettings { auth, ..NextHopSettings::default() };
+        crate::conn::fixture::opener(&format!("[127.0.0.1]:{port}"), settings)
     }
 
     /// The server that the next hop names.
@@ -98,21 +81,6 @@ mod tests {
         assert_eq!(listener.accept().err().map(|error| error.kind()), Some(ErrorKind::WouldBlock));
     }
 
-    /// Serves one connection with these lines, each but the first after a line of the client; what the client said.
-    fn serve(listener: TcpListener, lines: &'static [&'static str]) -> std::thread::JoinHandle<String> {
-        std::thread::spawn(move || {
-            let (stream, _) = listener.accept().expect("a client");
-            let (mut reader, mut heard) = (BufReader::new(&stream), String::new());
-            for (n, line) in lines.iter().enumerate() {
-                if n > 0 {
-                    reader.read_line(&mut heard).expect("a line");
-                }
-                (&stream).write_all(line.as_bytes()).expect("sent");
-            }
-            heard
-        })
-    }
-
     #[test]
     fn a_refusal_is_the_address_s_own_so_that_the_next_one_is_tried() {
         let (_directory, file, listener) = place("127.0.0.1 u:p\n", 0o600);
@@ -142,6 +110,25 @@ mod tests {
     }
 
     #[test]
+    fn a_password_is_reason_enough_to_try_tls_where_it_has_failed_for_others() {
+        let (_directory, file, listener) = place("127.0.0.1 u:p\n", 0o600);
+        let mut opener = opener(&listener, &file);
+        let (at, now) = (server_of(&opener), std::time::Instant::now());
+        let address = at.addresses.first().expect("one");
+        opener.ledger.note_broken_tls(address.clone(), now);
+        let first_attempt = |opener: &Opener| {
+            let auth = opener.auth(&at).expect("a file");
+            opener.encryption(&at, address, auth.as_ref())
+        };
+        assert_eq!(first_attempt(&opener), Encryption::Clear, "it may be said in clear");
+        let auth = AuthSettings { in_clear: false, ..opener.settings.auth.clone() };
+        opener.settings = Arc::new(NextHopSettings { auth, ..NextHopSettings::default() });
+        assert_eq!(first_attempt(&opener), Encryption::StartTls);
+        fs::write(&file, "other u:p\n").expect("written");
+        assert_eq!(first_attempt(&opener), Encryption::Clear, "there is none");
+    }
+
+    #[test]
     fn the_next_hop_as_it_is_written_is_a_key_too() {
         let (_directory, file, listener) = place("other x:y\n", 0o600);
         let opener = opener(&listener, &file);
@@ -151,6 +138,7 @@ mod tests {
             serve(listener, &["220 x\r\n", "250-x\r\n250 AUTH LOGIN\r\n", "334 \r\n", "334 \r\n", "235 ok\r\n"]);
         let Ok(connection) = open(&opener) else { panic!("not welcome") };
         assert_eq!(connection.session().logged_in(), Some(crate::config::Mechanism::Login));
+        drop(connection);
         assert!(server.join().expect("ends").ends_with("AUTH LOGIN\r\ndQ==\r\ncA==\r\n"));
     }
 }

@@ -12,6 +12,8 @@ pub mod delivery;
 mod domain_policy;
 pub mod drive;
 pub mod feed;
+#[cfg(test)]
+mod fixture;
 pub mod gauge;
 pub mod ledger;
 mod line;

@@ -159,7 +159,7 @@ impl Opener {
     pub(super) fn dial(&self, at: &Arc<Server>, exclude: &[Endpoint]) -> Result<Opened, OpenError> {
         let auth = self.auth(at)?;
         let (duplex, address) = self.connect(at, &at.addresses, exclude)?;
-        let encryption = self.encryption(at, &address);
+        let encryption = self.encryption(at, &address, auth.as_ref());
         Ok(self.opened(at, (duplex, address), encryption, auth))
     }
 
@@ -307,56 +307,17 @@ fn told(failure: Option<OpenError>) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::conn::Connection;
+    use crate::conn::fixture::{Nothing, server};
     use crate::conn::pledge::Pledge;
-    use crate::conn::{Connection, Token};
     use crate::mail::Verdict;
     use crate::net::dns::Name;
     use crate::net::tls::Connectors;
-    use std::io::{BufRead, BufReader, Write};
     use std::net::{Ipv4Addr, TcpListener};
-    use std::thread::{self, JoinHandle};
     use std::time::{Duration, Instant};
 
-    struct Nothing;
-
-    impl Token for Nothing {
-        fn is_cancelled(&self) -> bool {
-            false
-        }
-
-        fn sent_whole(&mut self) {}
-    }
-
-    /// A server for one connection: it says these lines, each but the first after a line of the client.
-    fn server(lines: &'static [&'static str]) -> (SocketAddr, JoinHandle<()>) {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-        let address = listener.local_addr().expect("bound");
-        let thread = thread::spawn(move || {
-            let (stream, _) = listener.accept().expect("a client");
-            let (mut reader, mut heard) = (BufReader::new(&stream), String::new());
-            for (n, line) in lines.iter().enumerate() {
-                if n > 0 {
-                    reader.read_line(&mut heard).expect("a line");
-                }
-                (&stream).write_all(line.as_bytes()).expect("sent");
-            }
-            let _ = reader.read_line(&mut heard);
-        });
-        (address, thread)
-    }
-
     fn opener() -> Opener {
-        Opener {
-            next_hop: "mx.test:2525".parse().expect("a next hop"),
-            settings: Arc::default(),
-            ledger: Arc::default(),
-            passed: Arc::default(),
-            lane: "lane 1".into(),
-            manners: Manners::default(),
-            news: Wake::new().expect("a descriptor"),
-            halt: Wake::new().expect("a descriptor"),
-            gauge: Arc::default(),
-        }
+        crate::conn::fixture::opener("mx.test:2525", NextHopSettings::default())
     }
 
     fn server_at(name: &str, addresses: &[SocketAddr]) -> Server {
@@ -397,7 +358,7 @@ mod tests {
         let opener = opener();
         let one_name = vec![Ok(server_at("mx.test", &[busy, refuses, good]))];
         assert_eq!(open(&opener, one_name).expect("the third"), good.into());
-        [one, two, three].into_iter().for_each(|thread| thread.join().expect("ends"));
+        [one, two, three].into_iter().for_each(|thread| drop(thread.join().expect("ends")));
     }
 
     #[test]
@@ -407,7 +368,7 @@ mod tests {
         let outcome = open(&opener(), vec![Ok(server_at("mx.test", &[first, second]))]).expect_err("both refuse");
         assert_eq!((outcome.status.to_string().as_str(), outcome.code), ("4.7.1", Some(554)));
         assert!(outcome.text.contains(&format!("mx.test[127.0.0.1]:{}", second.port())), "{}", outcome.text);
-        [one, two].into_iter().for_each(|thread| thread.join().expect("ends"));
+        [one, two].into_iter().for_each(|thread| drop(thread.join().expect("ends")));
     }
 
     #[test]

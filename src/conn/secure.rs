@@ -24,7 +24,7 @@ use super::servers::Server;
 use crate::config::{TlsPolicy, TlsSettings};
 use crate::net::Endpoint;
 use crate::net::tls::{Agreed, Connectors, Handshake, TlsError};
-use crate::smtp::StartTls;
+use crate::smtp::{Auth, StartTls};
 use crate::sync::after;
 use log::{debug, info, warn};
 use std::sync::Arc;
@@ -66,11 +66,12 @@ pub(super) type EndsBy<'a> = &'a dyn Fn() -> Option<Instant>;
 
 impl Opener {
     /// The first attempt with this server. Where a handshake has just failed and clear text is allowed, none is tried;
-    /// nor over a UNIX socket, which nobody listens to.
-    pub(super) fn encryption(&self, at: &Server, address: &Endpoint) -> Encryption {
+    /// nor over a UNIX socket, which nobody listens to. For a password that must not be said in clear it always is.
+    pub(super) fn encryption(&self, at: &Server, address: &Endpoint, auth: Option<&Auth>) -> Encryption {
         match Encryption::of(&at.pledge.settings(&self.settings.tls)) {
             Encryption::StartTls
                 if at.pledge.policy(self.settings.tls.policy) == TlsPolicy::May
+                    && auth.is_none_or(|auth| auth.in_clear)
                     && (address.is_local() || self.ledger.has_broken_tls(address, Instant::now())) =>
             {
                 Encryption::Clear
