@@ -8,7 +8,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-/// Why [`super::dial`] has no connection to give. Its text names the host and each address tried.
+/// Why [`super::dial_addresses`] or [`super::look_up`] has no connection to give. Its text names the host and each address tried.
 #[derive(Debug)]
 pub struct DialError {
     pub(super) host: String,
