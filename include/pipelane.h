@@ -408,7 +408,12 @@ const char *pipelane_report_status(const pipelane_report *report, size_t recipie
  * of the server decided. */
 const char *pipelane_report_text(const pipelane_report *report, size_t recipient);
 
-/* pipelane_report_server_name returns the host name of the server that decided; NULL when none was reached. */
+/* pipelane_report_decided_by returns the server that has decided over this recipient, as host[address]:port, or as unix:/path; NULL when
+ * none was reached. Recipients of a message may differ in it: one that a server of the next hop puts off is offered to the next server. */
+const char *pipelane_report_decided_by(const pipelane_report *report, size_t recipient);
+
+/* pipelane_report_server_name returns the host name of the server that the message went to, the last one if it went to several; NULL when
+ * none was reached. */
 const char *pipelane_report_server_name(const pipelane_report *report);
 
 /* pipelane_report_server_address returns its IP address; NULL when none was reached. */

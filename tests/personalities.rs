@@ -176,7 +176,8 @@ fn run(like: Personality, latency: u64, trust: Trust, refusals: usize) {
     let run = Run { like, latency: Duration::from_millis(latency), trust, refusals };
     let result = deliver(&run);
     let doubt = check(&run, &result);
-    let levels = |reports: &[Report]| reports.first().and_then(|report| report.level).unwrap_or("-");
+    let levels =
+        |reports: &[Report]| reports.first().and_then(|report| report.route.as_ref()).map_or("-", |route| route.level);
     println!(
         "{:<15} {latency:>3} ms {trust:?}: {:.2} s, {} connections, first at {}, second connection at {}, in doubt {doubt}",
         like.name(),
@@ -196,7 +197,7 @@ fn run(like: Personality, latency: u64, trust: Trust, refusals: usize) {
 /// What the ledger must show, and that the next connection starts where the last one ended.
 fn check_lesson(like: Personality, result: &Result) {
     use Personality::*;
-    let level: Level = result.second[0].level.and_then(|level| level.parse().ok()).expect("a level");
+    let level: Level = result.second[0].route.as_ref().and_then(|route| route.level.parse().ok()).expect("a level");
     let (overlap, chunk) = (result.known.overlap, result.known.chunk);
     let (expected_overlap, expected_chunk, expected_level) = match like {
         Haraka | LostInput | Chasquid => (Proof::Refused, Proof::Unknown, Level::Envelope),

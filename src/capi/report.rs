@@ -5,6 +5,7 @@ use super::error::{DEFERRED, DELIVERED, ERR_ARGUMENT, FAILED, Failure, IN_DOUBT,
 use super::guard::{self, Handle};
 use super::process;
 use crate::mail::{Outcome, Report, Verdict};
+use std::collections::BTreeMap;
 use std::ffi::{CString, c_char, c_void};
 use std::ptr;
 use std::sync::OnceLock;
@@ -24,6 +25,8 @@ pub struct ReportHandle {
 struct Texts {
     /// The status and the text of each recipient.
     outcomes: Vec<(CString, CString)>,
+    /// The servers that have decided before the last, by recipient.
+    earlier: BTreeMap<usize, CString>,
     server: Option<Server>,
     lane: Option<CString>,
     level: Option<CString>,
@@ -31,6 +34,7 @@ struct Texts {
 
 #[derive(Debug)]
 struct Server {
+    whole: CString,
     name: CString,
     address: CString,
     port: i32,
@@ -53,11 +57,13 @@ impl ReportHandle {
 
     fn texts(&self) -> &Texts {
         let of_outcome = |outcome: &Outcome| (c_text(&outcome.status.to_string()), c_text(&outcome.text));
+        let route = self.report.route.as_deref();
         self.texts.get_or_init(|| Texts {
             outcomes: self.report.outcomes.iter().map(of_outcome).collect(),
-            server: self.report.server.as_deref().map(Server::of),
-            lane: self.report.lane.as_deref().map(c_text),
-            level: self.report.level.map(c_text),
+            earlier: self.report.earlier.iter().map(|(index, route)| (*index, c_text(&route.server))).collect(),
+            server: route.map(|route| Server::of(&route.server)),
+            lane: route.map(|route| c_text(&route.lane)),
+            level: route.map(|route| c_text(route.level)),
         })
     }
 
@@ -80,7 +86,7 @@ impl Server {
     fn of(text: &str) -> Server {
         let (rest, port) = text.rsplit_once("]:").unwrap_or((text, ""));
         let (name, address) = rest.rsplit_once('[').unwrap_or((rest, ""));
-        Server { name: c_text(name), address: c_text(address), port: port.parse().unwrap_or(0) }
+        Server { whole: c_text(text), name: c_text(name), address: c_text(address), port: port.parse().unwrap_or(0) }
     }
 }
 
@@ -161,6 +167,18 @@ pub unsafe extern "C" fn pipelane_report_status(report: *const ReportHandle, rec
 pub unsafe extern "C" fn pipelane_report_text(report: *const ReportHandle, recipient: usize) -> *const c_char {
     // SAFETY: as above.
     unsafe { read(report, ptr::null(), |report| Ok(report.texts_of(recipient)?.1.as_ptr())) }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pipelane_report_decided_by(report: *const ReportHandle, recipient: usize) -> *const c_char {
+    let decided_by = |report: &'static ReportHandle| {
+        report.outcome(recipient)?;
+        let texts = report.texts();
+        let last = || texts.server.as_ref().map(|server| &server.whole);
+        Ok(or_null(texts.earlier.get(&recipient).or_else(last)))
+    };
+    // SAFETY: as above.
+    unsafe { read(report, ptr::null(), decided_by) }
 }
 
 #[unsafe(no_mangle)]

@@ -4,7 +4,7 @@
 //! lost); each recipient gets exactly one outcome.
 
 use super::policy;
-use crate::mail::{Content, Envelope, Message, NextHop, Outcome, Verdict};
+use crate::mail::{Content, Envelope, Message, NextHop, Outcome, Route, Verdict};
 use crate::smtp::{Answers, Reply, Said, Transaction};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -35,6 +35,9 @@ pub struct Delivery<T> {
     remaining: Vec<usize>,
     /// What was said to recipients that a server has put off and another is to be asked about.
     put_off: BTreeMap<usize, Outcome>,
+    /// How it went to the server that has said what is known of a recipient, where that is not the one that is asked
+    /// now.
+    earlier: BTreeMap<usize, Arc<Route>>,
 }
 
 impl<T> Delivery<T> {
@@ -54,6 +57,7 @@ impl<T> Delivery<T> {
             outcomes: vec![None; count],
             remaining: (0..count).collect(),
             put_off: BTreeMap::new(),
+            earlier: BTreeMap::new(),
         }
     }
 
@@ -127,7 +131,8 @@ impl<T> Delivery<T> {
     }
 
     /// Takes back the outcome of every recipient that a server has answered with 4yz, so that another server may be
-    /// asked. Whether there are any. Where no other answers, that outcome is the one they keep.
+    /// asked. Whether there are any. Where no other answers, that outcome is the one they keep. [`Delivery::leaves`]
+    /// says whose it is.
     pub fn put_off(&mut self) -> bool {
         let is_for_now = |outcome: &mut Outcome| outcome.verdict == Verdict::Deferred && outcome.code.is_some();
         for (index, outcome) in self.outcomes.iter_mut().enumerate() {
@@ -139,11 +144,25 @@ impl<T> Delivery<T> {
         self.has_remaining()
     }
 
+    /// The message leaves the server that it went to by this route, which has said what is known by now.
+    pub fn leaves(&mut self, route: &Arc<Route>) {
+        let answered =
+            self.outcomes.iter().enumerate().filter(|(_, outcome)| outcome.is_some()).map(|(index, _)| index);
+        for index in answered.chain(self.put_off.keys().copied()) {
+            self.earlier.entry(index).or_insert_with(|| Arc::clone(route));
+        }
+    }
+
+    /// The routes to servers that it has left, by the recipients of whom they have decided.
+    pub fn take_earlier(&mut self) -> BTreeMap<usize, Arc<Route>> {
+        std::mem::take(&mut self.earlier)
+    }
+
     /// Gives every recipient that is left this outcome, or what a server has said of it before.
     pub fn give_up(&mut self, outcome: &Outcome) {
         for index in std::mem::take(&mut self.remaining) {
-            let outcome = self.put_off.remove(&index).unwrap_or_else(|| outcome.clone());
-            self.settle(index, outcome);
+            let said = self.put_off.remove(&index);
+            self.keep(index, said.unwrap_or_else(|| outcome.clone()));
         }
     }
 
@@ -166,7 +185,13 @@ impl<T> Delivery<T> {
         std::mem::take(&mut self.outcomes).into_iter().map(|outcome| outcome.unwrap_or_else(missing)).collect()
     }
 
+    /// The server that is asked now has decided, or what happened to it.
     fn settle(&mut self, index: usize, outcome: Outcome) {
+        self.earlier.remove(&index);
+        self.keep(index, outcome);
+    }
+
+    fn keep(&mut self, index: usize, outcome: Outcome) {
         if let Some(place) = self.outcomes.get_mut(index) {
             debug_assert!(place.is_none(), "a recipient has one outcome");
             place.get_or_insert(outcome);

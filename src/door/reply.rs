@@ -4,7 +4,7 @@
 //! Promises: a reply is one line of at most [`MAX_REPLY`] octets, without control characters, whatever a server said;
 //! its code agrees with its status; after the content it is never 421, which would tell Postfix that the site is dead.
 
-use crate::mail::{EnhancedStatus, Outcome, Report, Verdict};
+use crate::mail::{EnhancedStatus, Outcome, Report, Route, Verdict};
 use std::fmt;
 
 /// The most octets of a reply line, CRLF included (RFC 5321 4.5.3.1.5 allows 512).
@@ -32,7 +32,7 @@ impl Reply {
     /// The outcome `index` of a report, for a client that waits behind its content or asks about an address.
     pub fn of_report(report: &Report, index: usize) -> Reply {
         match report.outcomes.get(index) {
-            Some(outcome) => of_outcome(outcome, report),
+            Some(outcome) => of_outcome(outcome, report.route_of(index)),
             // A bug elsewhere must not become a reply too few, which a client takes for another recipient's.
             None => Reply::new(451, 3, 0, "pipelane lost the result of this recipient"),
         }
@@ -68,11 +68,11 @@ impl fmt::Display for Reply {
     }
 }
 
-fn of_outcome(outcome: &Outcome, report: &Report) -> Reply {
+fn of_outcome(outcome: &Outcome, route: Option<&Route>) -> Reply {
     let code = code_of(outcome);
     let status = EnhancedStatus { class: (code / 100) as u8, ..outcome.status };
-    let carried = carried_by(report);
-    let mut text = match (&report.server, outcome.code) {
+    let carried = route.map_or(String::new(), carried_by);
+    let mut text = match (route.map(|route| &route.server), outcome.code) {
         (Some(server), Some(said)) => format!("{server} said: {said} {} {}", outcome.status, outcome.text),
         (None, Some(said)) => format!("server said: {said} {} {}", outcome.status, outcome.text),
         (Some(server), None) => format!("{server}: {}", outcome.text),
@@ -98,16 +98,9 @@ fn code_of(outcome: &Outcome) -> u16 {
     }
 }
 
-/// ` (lane 1, stream)`, as far as it is known.
-fn carried_by(report: &Report) -> String {
-    let lane = report.lane.as_deref().map(clean).unwrap_or_default();
-    let lane = cut(&lane, 60);
-    match (lane, report.level) {
-        ("", None) => String::new(),
-        ("", Some(level)) => format!(" ({level})"),
-        (lane, None) => format!(" ({lane})"),
-        (lane, Some(level)) => format!(" ({lane}, {level})"),
-    }
+/// ` (lane 1, stream)`
+fn carried_by(route: &Route) -> String {
+    format!(" ({}, {})", cut(&clean(&route.lane), 60), route.level)
 }
 
 /// Octets left for the text on a line that also holds the code, the status, two blanks and CRLF.
@@ -135,14 +128,13 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn route(server: &str) -> Route {
+        Route { server: server.into(), lane: "lane 1".into(), level: "stream", dsn: false }
+    }
+
     fn report(verdict: Verdict, class: u8, code: Option<u16>, text: &str) -> Report {
         let outcome = Outcome { verdict, status: EnhancedStatus::new(class, 0, 0), code, text: text.into() };
-        Report {
-            server: Some("mx.example.net[192.0.2.1]:25".into()),
-            lane: Some("lane 1".into()),
-            level: Some("stream"),
-            ..Report::uniform(1, outcome)
-        }
+        Report { route: Some(route("mx.example.net[192.0.2.1]:25").into()), ..Report::uniform(1, outcome) }
     }
 
     #[test]
@@ -152,6 +144,16 @@ mod tests {
             Reply::of_report(&report, 0).to_string(),
             "250 2.0.0 mx.example.net[192.0.2.1]:25 said: 250 2.0.0 Ok: queued as ABC (lane 1, stream)"
         );
+    }
+
+    #[test]
+    fn each_reply_names_the_server_that_has_decided() {
+        let mut report = report(Verdict::Delivered, 2, Some(250), "Ok");
+        report.outcomes.push(Outcome::deferred(EnhancedStatus::new(4, 4, 2), "lost"));
+        report.earlier.insert(0, route("first.example.net[192.0.2.9]:25").into());
+        let replies: Vec<String> = (0..2).map(|index| Reply::of_report(&report, index).text).collect();
+        assert!(replies[0].starts_with("first.example.net[192.0.2.9]:25 said: 250"), "{replies:?}");
+        assert!(replies[1].starts_with("mx.example.net[192.0.2.1]:25: lost"), "{replies:?}");
     }
 
     #[test]

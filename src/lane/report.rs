@@ -1,47 +1,34 @@
 //! The end of a message's way: the log line, the counts, the report.
 
 use super::{Job, Statistics};
-use crate::config::Level;
-use crate::mail::{EnhancedStatus, Outcome, Report, Timings, Verdict};
+use crate::mail::{EnhancedStatus, Outcome, Report, Route, Timings, Verdict};
 use crate::net::tls::Agreed;
 use log::{info, log_enabled, warn};
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// Over which connection a message went.
-#[derive(Debug, Clone, Copy)]
-pub struct Route<'a> {
-    /// The lane's name.
-    pub lane: &'a str,
-    /// `host[address]:port`
-    pub server: &'a str,
-    /// The level used.
-    pub level: Level,
-    /// How it is encrypted, if it is.
-    pub tls: Option<Agreed>,
-}
+/// Over which connection a message went, and how that is encrypted, if it is.
+pub type Over = (Arc<Route>, Option<Agreed>);
 
 /// Logs and reports a message whose recipients all have an outcome. This is where its ticket ends. Tells how many
 /// recipients are in doubt.
-pub fn settle(mut job: Job, route: Option<Route<'_>>, statistics: &Statistics) -> u64 {
+pub fn settle(mut job: Job, over: Option<Over>, statistics: &Statistics) -> u64 {
     let now = Instant::now();
     let started = job.started.unwrap_or(now);
     let timings = Timings { queued: started - job.submitted, delivery: now - started };
-    let outcomes = job.outcomes();
-    log_outcomes(&job, &outcomes, route, timings);
-    outcomes.iter().for_each(|outcome| statistics.count(outcome.verdict));
-    let in_doubt = outcomes.iter().filter(|outcome| outcome.verdict == Verdict::InDoubt).count() as u64;
-    if route.is_some() {
+    let (outcomes, earlier) = (job.outcomes(), job.take_earlier());
+    let (route, tls) = over.map_or((None, None), |(route, tls)| (Some(route), tls));
+    // Where the last server was not reached, the one before it was the last.
+    let route = route.or_else(|| earlier.values().next_back().map(Arc::clone));
+    let report = Report { outcomes, route, earlier, timings };
+    log_outcomes(&job, &report, tls);
+    report.outcomes.iter().for_each(|outcome| statistics.count(outcome.verdict));
+    let in_doubt = report.outcomes.iter().filter(|outcome| outcome.verdict == Verdict::InDoubt).count() as u64;
+    if report.route.is_some() {
         statistics.messages.fetch_add(1, Ordering::Relaxed);
     }
-    let report = Report {
-        outcomes,
-        server: route.map(|r| r.server.to_owned()),
-        lane: route.map(|r| r.lane.to_owned()),
-        level: route.map(|r| r.level.name()),
-        timings,
-    };
     let obligation = job.token;
     // The room is free before the caller hears of it, so that one who waits for both finds both.
     drop(obligation.room);
@@ -69,15 +56,17 @@ fn plain(text: &str) -> Cow<'_, str> {
     if text.contains(char::is_control) { text.escape_debug().to_string().into() } else { text.into() }
 }
 
-fn log_outcomes(job: &Job, outcomes: &[Outcome], route: Option<Route<'_>>, timings: Timings) {
+fn log_outcomes(job: &Job, report: &Report, tls: Option<Agreed>) {
     // Without a log, as in most programs that have the engine in them, nothing is made up for it.
     if !log_enabled!(log::Level::Warn) {
         return;
     }
-    let id = log_id(job);
-    let (lane, server) = route.map_or(("-", "none"), |r| (r.lane, r.server));
-    let level = route.map_or("-", |r| r.level.name());
-    let tls = route.and_then(|r| r.tls).map_or(String::new(), |agreed| format!(", tls=\"{agreed}\""));
+    let (id, outcomes, timings) = (log_id(job), &report.outcomes, report.timings);
+    let (lane, server, level) = report
+        .route
+        .as_ref()
+        .map_or(("-", "none", "-"), |route| (route.lane.as_str(), route.server.as_str(), route.level));
+    let tls = tls.map_or(String::new(), |agreed| format!(", tls=\"{agreed}\""));
     let delivered = outcomes.iter().filter(|o| o.is_delivered()).count();
     let seconds = |d: Duration| d.as_secs_f64();
     let priority = job.envelope.priority.map_or(String::new(), |priority| format!(", priority={priority}"));
@@ -91,7 +80,9 @@ fn log_outcomes(job: &Job, outcomes: &[Outcome], route: Option<Route<'_>>, timin
         seconds(timings.queued),
         seconds(timings.delivery),
     );
-    for (recipient, outcome) in job.envelope.recipients.iter().zip(outcomes).filter(|(_, o)| !o.is_delivered()) {
+    let all = job.envelope.recipients.iter().zip(outcomes).enumerate();
+    for (index, (recipient, outcome)) in all.filter(|(_, (_, outcome))| !outcome.is_delivered()) {
+        let server = report.route_of(index).map_or("none", |route| route.server.as_str());
         let verdict = match outcome.verdict {
             Verdict::Delivered => "delivered",
             Verdict::Deferred => "deferred",

@@ -4,10 +4,11 @@
 //! tickets, as deferred or, when it was sent whole, as in doubt, and the lane goes on with what waits.
 
 use super::member::Handle;
-use super::report::{self, Route};
+use super::report;
 use super::{Job, Obligation, Site};
 use crate::config::Level;
 use crate::conn::{Feed, Manners, Opener, Retry, Token, Vacancy, policy};
+use crate::mail::Route;
 use crate::net::with_signals_blocked;
 use crate::smtp::{Cause, CloseReason, Extensions};
 use crate::sync::{Permit, after, thread};
@@ -30,6 +31,10 @@ struct Lane {
     /// The last message that was charged with the end of the present connection, and why.
     blamed: Option<u64>,
     last_cause: Option<Cause>,
+    /// The one that messages took last.
+    route: Option<Arc<Route>>,
+    /// Of the server that it is connected to.
+    offers_dsn: bool,
 }
 
 /// Starts lanes that were entered in their site's crew.
@@ -51,7 +56,8 @@ fn start_one(site: &Arc<Site>, handle: Handle) {
         halt: handle.halt,
         gauge: handle.gauge,
     };
-    let mut lane = Lane { site: Arc::clone(site), number, opener, blamed: None, last_cause: None };
+    let mut lane =
+        Lane { site: Arc::clone(site), number, opener, blamed: None, last_cause: None, route: None, offers_dsn: false };
     let body = move || {
         while catch_unwind(AssertUnwindSafe(|| lane.run())).is_err() {
             lane.step_down();
@@ -156,12 +162,25 @@ impl Lane {
         }
     }
 
-    fn settle_on(&self, job: Job, server: &str, level: Level) {
-        let (route, place) =
-            (Route { lane: &self.opener.lane, server, level, tls: self.opener.gauge.tls() }, job.place);
-        let (size, in_doubt) = (job.size(), report::settle(job, Some(route), &self.site.statistics));
+    fn settle_on(&mut self, job: Job, server: &str, level: Level) {
+        let (over, place) = ((self.route(server, level), self.opener.gauge.tls()), job.place);
+        let (size, in_doubt) = (job.size(), report::settle(job, Some(over), &self.site.statistics));
         self.opener.gauge.done(size, in_doubt);
         self.site.release(self.number, place);
+    }
+
+    /// How a message goes over the present connection; made once for all that go alike.
+    fn route(&mut self, server: &str, level: Level) -> Arc<Route> {
+        let level = level.name();
+        match &self.route {
+            Some(route) if route.level == level && route.server == server && route.dsn == self.offers_dsn => {
+                Arc::clone(route)
+            }
+            _ => {
+                let (server, lane) = (server.to_owned(), self.opener.lane.clone());
+                Arc::clone(self.route.insert(Arc::new(Route { server, lane, level, dsn: self.offers_dsn })))
+            }
+        }
     }
 }
 
@@ -194,6 +213,7 @@ impl Feed for Lane {
         let (place, size) = (job.place.take(), job.size());
         let (id, all) = (report::log_id(&job), job.envelope.recipients.len());
         info!("{id}: {} of {all} recipients are put off by {server}; asking another server", job.left());
+        job.leaves(&self.route(server, level));
         match self.site.hand_on(job, by) {
             Ok(()) => {
                 self.opener.gauge.done(size, 0);
@@ -235,6 +255,7 @@ impl Feed for Lane {
     }
 
     fn offered(&mut self, offered: &Extensions, server: &str) {
+        self.offers_dsn = offered.dsn;
         self.site.connected(self.number, offered, server);
     }
 

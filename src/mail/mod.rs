@@ -20,6 +20,6 @@ pub use content::{Content, ContentBuilder, ContentError, ContentRules};
 pub use envelope::{Body, Envelope, Parameter, Recipient, Return};
 pub use message::Message;
 pub use next_hop::{Destination, MAX_SOCKET_PATH, NextHop, SMTP_PORT};
-pub use outcome::{Outcome, Report, Timings, Verdict};
+pub use outcome::{Outcome, Report, Route, Timings, Verdict};
 pub use priority::{Priority, PriorityError};
 pub use status::EnhancedStatus;

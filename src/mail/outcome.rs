@@ -1,6 +1,8 @@
 //! What became of a message: one outcome per recipient, exactly one report per message.
 
 use super::EnhancedStatus;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The four ends a recipient can come to.
@@ -56,14 +58,25 @@ pub struct Timings {
 pub struct Report {
     /// One outcome per recipient, in the envelope's order.
     pub outcomes: Vec<Outcome>,
-    /// `host[address]:port` of the server that decided, when one was reached.
-    pub server: Option<String>,
-    /// The lane that carried it, for logs and reply texts (`lane 1`).
-    pub lane: Option<String>,
-    /// The pipelining level that was used (`stream`), when anything was sent.
-    pub level: Option<&'static str>,
+    /// How it went to the last server that it was sent to, if it was to any.
+    pub route: Option<Arc<Route>>,
+    /// For the recipients, by their index, of whom a server before that one has decided, how it went there.
+    pub earlier: BTreeMap<usize, Arc<Route>>,
     /// Where the time went.
     pub timings: Timings,
+}
+
+/// How a message went to a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// `host[address]:port`
+    pub server: String,
+    /// The lane that carried it, for logs and reply texts (`lane 1`).
+    pub lane: String,
+    /// The pipelining level that was used (`stream`).
+    pub level: &'static str,
+    /// Whether the server has taken charge of what the sender wants to be told (RFC 3461).
+    pub dsn: bool,
 }
 
 impl Report {
@@ -71,10 +84,14 @@ impl Report {
     pub fn uniform(recipients: usize, outcome: Outcome) -> Report {
         Report {
             outcomes: vec![outcome; recipients],
-            server: None,
-            lane: None,
-            level: None,
+            route: None,
+            earlier: BTreeMap::new(),
             timings: Timings::default(),
         }
+    }
+
+    /// How the message went to the server that has decided of this recipient.
+    pub fn route_of(&self, recipient: usize) -> Option<&Route> {
+        self.earlier.get(&recipient).or(self.route.as_ref()).map(Arc::as_ref)
     }
 }

@@ -108,6 +108,8 @@ static void look_at(const pipelane_report *report, uint64_t number) {
     CHECK(strcmp(pipelane_report_status(report, 1), "5.1.1") == 0);
     CHECK(strstr(pipelane_report_text(report, 1), "Refused") != NULL);
     CHECK(pipelane_report_outcome(report, 3) == PIPELANE_NO_OUTCOME && pipelane_report_text(report, 3) == NULL);
+    CHECK(strncmp(pipelane_report_decided_by(report, 0), "127.0.0.1[127.0.0.1]:", 21) == 0);
+    CHECK(pipelane_report_decided_by(report, 1) != NULL && pipelane_report_decided_by(report, 3) == NULL);
     CHECK(strcmp(pipelane_report_server_name(report), "127.0.0.1") == 0);
     CHECK(strcmp(pipelane_report_server_address(report), "127.0.0.1") == 0);
     CHECK(pipelane_report_server_port(report) > 0);

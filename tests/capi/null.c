@@ -49,6 +49,7 @@ static void reports(void) {
     CHECK(pipelane_report_code(NULL, 0) == 0);
     CHECK(pipelane_report_status(NULL, 0) == NULL);
     CHECK(pipelane_report_text(NULL, 0) == NULL);
+    CHECK(pipelane_report_decided_by(NULL, 0) == NULL);
     CHECK(pipelane_report_server_name(NULL) == NULL);
     CHECK(pipelane_report_server_address(NULL) == NULL);
     CHECK(pipelane_report_server_port(NULL) == 0);

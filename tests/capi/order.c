@@ -56,6 +56,7 @@ int main(int argc, char **argv) {
     OK(pipelane_engine_poll(engine, 5000, &report));
     CHECK(number_of(report) == 2 && pipelane_report_outcome(report, 0) == PIPELANE_DEFERRED);
     CHECK(strstr(pipelane_report_text(report, 0), "withdrawn") != NULL);
+    CHECK(pipelane_report_decided_by(report, 0) == NULL);
     CHECK(pipelane_report_server_name(report) == NULL && pipelane_report_server_port(report) == 0);
     CHECK(pipelane_report_lane(report) == NULL && pipelane_report_level(report) == NULL);
     pipelane_report_free(report);

@@ -5,7 +5,7 @@ use crate::host::{Host, Peer, refusing, yes};
 use crate::place::*;
 use pipelane::config::{NextHopSettings, Routing};
 use pipelane::engine::Engine;
-use pipelane::mail::{Address, Envelope, Message, NextHop, Verdict};
+use pipelane::mail::{Address, Envelope, Message, NextHop, Report, Verdict};
 use pipelane::sync::Mutex;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -50,6 +50,13 @@ fn outcomes(engine: &Engine, message: Message) -> Vec<(Verdict, String)> {
     report.outcomes.iter().map(|outcome| (outcome.verdict, outcome.status.to_string())).collect()
 }
 
+/// The address of the server that has decided of this recipient.
+fn decider(report: &Report, recipient: usize) -> SocketAddr {
+    let server = &report.route_of(recipient).expect("a route").server;
+    let port = server.rsplit_once(':').expect("a port").1;
+    SocketAddr::from(([127, 0, 0, 1], port.parse().expect("a number")))
+}
+
 fn told(verdict: Verdict, status: &str) -> (Verdict, String) {
     (verdict, status.to_owned())
 }
@@ -75,10 +82,12 @@ fn a_fallback_relay_is_asked_last() {
 fn only_the_recipient_that_is_put_off_is_offered_to_the_next() {
     let ((host, asked), sink) = (choosy("450 4.2.0 later\r\n"), sink());
     let engine = engine(settings());
-    let found = outcomes(&engine, to_three(&list(&[host.address, sink.address()])));
-    let verdicts: Vec<Verdict> = found.iter().map(|(verdict, _)| *verdict).collect();
+    let report = report(&submit(&engine, to_three(&list(&[host.address, sink.address()]))));
+    let verdicts: Vec<Verdict> = report.outcomes.iter().map(|outcome| outcome.verdict).collect();
     assert_eq!(verdicts, [Verdict::Delivered, Verdict::Failed, Verdict::Delivered]);
-    assert_eq!(found[1].1, "5.1.1");
+    assert_eq!(report.outcomes[1].status.to_string(), "5.1.1");
+    let deciders: Vec<SocketAddr> = (0..3).map(|index| decider(&report, index)).collect();
+    assert_eq!(deciders, [sink.address(), host.address, host.address]);
     assert_eq!(*asked.lock(), ["put-off", "refused", "fine"]);
     let stored = sink.messages();
     assert_eq!(stored.len(), 1);
@@ -99,10 +108,16 @@ fn when_all_put_it_off_the_last_word_stands_and_each_was_asked_once() {
 fn when_no_other_can_be_reached_what_the_first_said_stands() {
     let ((host, asked), (_bound, dead)) = (choosy("450 4.2.0 later\r\n"), refusing());
     let engine = engine(settings());
-    let found = outcomes(&engine, to_three(&list(&[host.address, dead])));
-    assert_eq!(found[0], told(Verdict::Deferred, "4.2.0"));
-    assert_eq!(found[2].0, Verdict::Delivered);
+    let report = report(&submit(&engine, to_three(&list(&[host.address, dead]))));
+    assert_eq!(report.outcomes[0].status.to_string(), "4.2.0");
+    assert_eq!(report.outcomes[2].verdict, Verdict::Delivered);
+    assert!((0..3).all(|index| decider(&report, index) == host.address), "{report:?}");
+    assert_eq!(engine.statistics().counts().messages, 1);
     assert_eq!(asked.lock().len(), 3);
+    assert_eq!(
+        logged(&format!("three: to=<put-off@b.test>, server=127.0.0.1[127.0.0.1]:{}", host.address.port())).len(),
+        1
+    );
     // While the others are known to be down nobody asks them.
     let found = outcomes(&engine, to_three(&list(&[host.address, dead])));
     assert_eq!(found[0], told(Verdict::Deferred, "4.2.0"));

@@ -9,8 +9,9 @@ use pipelane::config::{Config, NextHopSettings};
 use pipelane::door::Delivery;
 use pipelane::engine::Offers;
 use pipelane::lane::Ticket;
-use pipelane::mail::{Content, EnhancedStatus, Message, NextHop, Outcome, Report, Verdict};
+use pipelane::mail::{Content, EnhancedStatus, Message, NextHop, Outcome, Report, Route, Timings, Verdict};
 use pipelane::sync::{Condvar, Mutex};
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
@@ -168,10 +169,14 @@ fn report(message: &Message) -> Report {
     };
     Report {
         outcomes: message.envelope.recipients.iter().map(|r| outcome(r.address.as_str())).collect(),
-        server: Some("mx.example.net[192.0.2.1]:25".into()),
-        lane: Some("lane 1".into()),
-        level: Some("stream"),
-        timings: Default::default(),
+        route: Some(Arc::new(Route {
+            server: "mx.example.net[192.0.2.1]:25".into(),
+            lane: "lane 1".into(),
+            level: "stream",
+            dsn: false,
+        })),
+        earlier: BTreeMap::new(),
+        timings: Timings::default(),
     }
 }
 

@@ -60,8 +60,9 @@ impl Delivery for Model {
             let (verdict, status, code, text) = outcome(recipient.address.as_str());
             Outcome { verdict, status, code: Some(code), text: text.into() }
         });
+        let route = pipelane::mail::Route { server: SERVER.into(), lane: "lane 1".into(), level: "stream", dsn: false };
         let report =
-            Report { outcomes: outcomes.collect(), server: Some(SERVER.into()), ..Report::uniform(0, refused()) };
+            Report { outcomes: outcomes.collect(), route: Some(route.into()), ..Report::uniform(0, refused()) };
         ticket.settle(report);
     }
 
@@ -152,8 +153,8 @@ fn one_job_with_a_mixed_result() {
     line.hears("#hungry\n");
     line.say("4711-88\tb.test\n");
     line.hears("#hungry\n");
-    line.hears(&format!("4711/87\t\tok3 {SERVER} said: 250 2.0.0 queued as X\n"));
-    line.hears(&format!("4711/175\t\terror2 {SERVER} said: 550 5.1.1 no such user\n"));
+    line.hears(&format!("4711/87\t\tok3 {SERVER} said: 250 2.0.0 queued as X (lane 1, stream)\n"));
+    line.hears(&format!("4711/175\t\terror2 {SERVER} said: 550 5.1.1 no such user (lane 1, stream)\n"));
     line.say("#idle\n");
     line.hears("#hungry\n");
     let (office, model) = line.end();
@@ -175,7 +176,7 @@ fn one_job_with_a_mixed_result() {
         format!(
             "eve@b.test\x01failed\x015.1.1\x01smtp; 550 (no such user)\x01\
              dns; mx.b.test (192.0.2.9|25)\x01pipelane[{pid}]\t\
-             {SERVER} said: 550 5.1.1 no such user\n"
+             {SERVER} said: 550 5.1.1 no such user (lane 1, stream)\n"
         )
     );
 }
@@ -256,7 +257,7 @@ fn a_host_is_compared_without_regard_to_case_and_a_locked_recipient_is_left_alon
     line.hears("#hungry\n");
     line.say("4711-88\tb.test\n");
     line.hears("#hungry\n");
-    line.hears(&format!("4711/175\t\terror2 {SERVER} said: 550 5.1.1 no such user\n"));
+    line.hears(&format!("4711/175\t\terror2 {SERVER} said: 550 5.1.1 no such user (lane 1, stream)\n"));
     let (office, model) = line.end();
     assert_eq!(model.seen.lock()[0].2, ["eve@b.test"]);
     assert_eq!(office.mark("4711-88", 87), "~     1");

@@ -102,7 +102,7 @@ impl<D: Delivery> Active<D> {
         let storage = Report::uniform(1, storage);
         let failed = verdicts.iter_mut().zip(listed).filter(|(verdict, _)| verdict.mark == b'-');
         for (verdict, listed) in failed {
-            *verdict = self.agent.about(&self.key, false).verdict(listed, &storage, 0, Deferral::Own);
+            *verdict = self.agent.about(&self.key).verdict(listed, &storage, 0, Deferral::Own);
         }
     }
 
@@ -130,10 +130,8 @@ impl<D: Delivery> Agent<D> {
         if report.outcomes.iter().any(Outcome::is_delivered) {
             self.outages.is_over(&key.host);
         }
-        let wants_success = listed.iter().any(|listed| listed.wants_success);
-        let passed_on = wants_success && report.server.is_some() && next_hop.is_some_and(|hop| self.does_dsn(hop));
-        let about = self.about(key, passed_on);
-        let of_site = report.server.is_none() && next_hop.is_some_and(|hop| self.delivery.trouble(hop).is_some());
+        let about = self.about(key);
+        let of_site = report.route.is_none() && next_hop.is_some_and(|hop| self.delivery.trouble(hop).is_some());
         let verdict = |(index, listed): (usize, &Listed)| {
             let is_deferred = report.outcomes.get(index).is_some_and(|outcome| outcome.verdict == Verdict::Deferred);
             let deferral = match of_site && is_deferred {
@@ -152,12 +150,8 @@ impl<D: Delivery> Agent<D> {
         self.output.say(lines.as_bytes());
     }
 
-    fn does_dsn(&self, next_hop: &NextHop) -> bool {
-        self.delivery.offers(next_hop, std::time::Duration::ZERO).is_ok_and(|offers| offers.dsn)
-    }
-
-    pub(super) fn about<'a>(&self, key: &'a Key, passed_on: bool) -> About<'a> {
+    pub(super) fn about<'a>(&self, key: &'a Key) -> About<'a> {
         let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        About { id: key.path.id(), host: &key.host, pid: self.pid, time, passed_on }
+        About { id: key.path.id(), host: &key.host, pid: self.pid, time }
     }
 }

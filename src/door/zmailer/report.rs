@@ -44,8 +44,6 @@ pub(super) struct About<'a> {
     pub pid: u32,
     /// Seconds since the epoch.
     pub time: u64,
-    /// The server was told what is asked for by NOTIFY, and will do it.
-    pub passed_on: bool,
 }
 
 impl About<'_> {
@@ -54,15 +52,20 @@ impl About<'_> {
         let lost = Outcome::deferred(crate::mail::EnhancedStatus::new(4, 3, 0), "pipelane lost this result");
         let outcome = report.outcomes.get(index).unwrap_or(&lost);
         let message = Reply::of_report(report, index).text;
+        let route = report.route_of(index);
+        let server = route.map(|route| route.server.as_str());
+        let passed_on = route.is_some_and(|route| route.dsn);
         let (mark, action, status) = match outcome.verdict {
-            Verdict::Delivered if listed.wants_success && !self.passed_on => (b'+', Some("relayed"), "ok2"),
+            Verdict::Delivered if listed.wants_success && !passed_on => (b'+', Some("relayed"), "ok2"),
             Verdict::Delivered => (b'+', None, "ok3"),
             Verdict::Failed if listed.wants_failure => (b'-', Some("failed"), "error2"),
             Verdict::Failed => (b'-', None, "error2"),
-            Verdict::Deferred | Verdict::InDoubt => return self.deferred(listed, outcome, report, &message, deferral),
+            Verdict::Deferred | Verdict::InDoubt => {
+                return self.deferred(listed, outcome, server, &message, deferral);
+            }
         };
         let diagnosis = action.map(|action| {
-            let notary = self.notary(listed, action, outcome, report.server.as_deref());
+            let notary = self.notary(listed, action, outcome, server);
             self.diagnosis(listed, &notary, &message)
         });
         Verdicts { mark, diagnosis, line: self.line(listed, "", status, &message) }
@@ -72,7 +75,7 @@ impl About<'_> {
         &self,
         listed: &Listed,
         outcome: &Outcome,
-        report: &Report,
+        server: Option<&str>,
         message: &str,
         deferral: Deferral,
     ) -> Verdicts {
@@ -81,7 +84,7 @@ impl About<'_> {
             Deferral::FirstOfAll => "deferall",
             Deferral::OfAll => "retryat +60",
         };
-        let notary = self.notary(listed, "delayed", outcome, report.server.as_deref());
+        let notary = self.notary(listed, "delayed", outcome, server);
         Verdicts { mark: b' ', diagnosis: None, line: self.line(listed, &notary, status, message) }
     }
 
@@ -142,10 +145,11 @@ fn comment(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mail::EnhancedStatus;
+    use crate::mail::{EnhancedStatus, Route};
     use proptest::prelude::*;
+    use std::sync::Arc;
 
-    const ABOUT: About<'_> = About { id: "4711", host: "b.test", pid: 5150, time: 1_700_000_000, passed_on: false };
+    const ABOUT: About<'_> = About { id: "4711", host: "b.test", pid: 5150, time: 1_700_000_000 };
 
     fn listed(offset: usize, user: &str) -> Listed {
         Listed { offset, user: user.into(), headers: Some(218), dsn: None, wants_success: false, wants_failure: true }
@@ -154,7 +158,11 @@ mod tests {
     fn report(verdict: Verdict, status: &str, code: Option<u16>, text: &str) -> Report {
         let status = status.parse().expect("a status");
         let outcome = Outcome { verdict, status, code, text: text.into() };
-        Report { server: code.map(|_| "mx.b.test[192.0.2.9]:25".into()), ..Report::uniform(1, outcome) }
+        Report { route: code.map(|_| route("mx.b.test[192.0.2.9]:25", false)), ..Report::uniform(1, outcome) }
+    }
+
+    fn route(server: &str, dsn: bool) -> Arc<Route> {
+        Route { server: server.into(), lane: "lane 1".into(), level: "stream", dsn }.into()
     }
 
     #[test]
@@ -162,10 +170,13 @@ mod tests {
         let done = report(Verdict::Delivered, "2.0.0", Some(250), "queued as X");
         let verdict = ABOUT.verdict(&listed(87, "bob@b.test"), &done, 0, Deferral::Own);
         assert_eq!((verdict.mark, verdict.diagnosis), (b'+', None));
-        assert_eq!(verdict.line, "4711/87\t\tok3 mx.b.test[192.0.2.9]:25 said: 250 2.0.0 queued as X\n");
+        assert_eq!(
+            verdict.line,
+            "4711/87\t\tok3 mx.b.test[192.0.2.9]:25 said: 250 2.0.0 queued as X (lane 1, stream)\n"
+        );
         let failed = report(Verdict::Failed, "5.1.1", Some(550), "no such user");
         let verdict = ABOUT.verdict(&listed(175, "eve@b.test"), &failed, 0, Deferral::Own);
-        let said = "mx.b.test[192.0.2.9]:25 said: 550 5.1.1 no such user\n";
+        let said = "mx.b.test[192.0.2.9]:25 said: 550 5.1.1 no such user (lane 1, stream)\n";
         assert_eq!((verdict.mark, verdict.line), (b'-', format!("4711/175\t\terror2 {said}")));
         let notary = "eve@b.test\x01failed\x015.1.1\x01smtp; 550 (no such user)\x01\
              dns; mx.b.test (192.0.2.9|25)\x01pipelane[5150]";
@@ -182,8 +193,12 @@ mod tests {
         assert!(
             diagnosis.starts_with("d 87:218:128::1700000000\tbob@b.test\x01relayed\x012.0.0\x01smtp; 250 (ok)\x01")
         );
-        let passed_on = About { passed_on: true, ..ABOUT }.verdict(&asks, &done, 0, Deferral::Own);
+        let told = Report { route: Some(route("mx.b.test[192.0.2.9]:25", true)), ..done.clone() };
+        let passed_on = ABOUT.verdict(&asks, &told, 0, Deferral::Own);
         assert_eq!((passed_on.diagnosis, &passed_on.line[..12]), (None, "4711/87\t\tok3"));
+        let earlier = [(0, route("mx1.b.test[192.0.2.8]:25", true))].into();
+        let by_another = ABOUT.verdict(&asks, &Report { earlier, ..done }, 0, Deferral::Own);
+        assert!(by_another.line.starts_with("4711/87\t\tok3 mx1.b.test["), "{}", by_another.line);
     }
 
     #[test]
@@ -227,7 +242,7 @@ mod tests {
             let verdict = [Verdict::Delivered, Verdict::Deferred, Verdict::Failed, Verdict::InDoubt][which];
             let class = [2, 4, 5, 4][which];
             let outcome = Outcome { verdict, status: EnhancedStatus::new(class, 1, 1), code, text: text.clone() };
-            let report = Report { server: Some(text), ..Report::uniform(1, outcome) };
+            let report = Report { route: Some(route(&text, false)), ..Report::uniform(1, outcome) };
             let asks = Listed { wants_success: true, ..listed(87, &user) };
             let verdict = ABOUT.verdict(&asks, &report, 0, Deferral::Own);
             for line in verdict.diagnosis.iter().chain([&verdict.line]) {
