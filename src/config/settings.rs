@@ -150,6 +150,8 @@ pub struct Timeouts {
     pub rset: Duration,
     /// A connection without work is closed after this.
     pub idle: Duration,
+    /// For this long recipients that a server has put off wait for a lane to a further server.
+    pub next_server: Duration,
 }
 
 impl Default for Timeouts {
@@ -166,6 +168,7 @@ impl Default for Timeouts {
             data_done: seconds(600),
             rset: seconds(20),
             idle: seconds(30),
+            next_server: seconds(60),
         }
     }
 }

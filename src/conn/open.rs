@@ -269,8 +269,12 @@ impl Opener {
     ) -> SessionOptions {
         let settings = &self.settings;
         SessionOptions {
-            // Behind a UNIX socket is a mail store.
-            protocol: if address.is_local() { Protocol::Lmtp } else { settings.protocol },
+            protocol: match (address.is_local(), at.owner.is_relay) {
+                // Behind a UNIX socket is a mail store.
+                (true, _) => Protocol::Lmtp,
+                (false, true) => Protocol::Smtp,
+                (false, false) => settings.protocol,
+            },
             helo_name: settings.helo_name.clone().unwrap_or_else(crate::net::host_name),
             ignore_extensions: settings.ignore_extensions.clone(),
             max_level: settings.max_level,
@@ -307,6 +311,7 @@ fn told(failure: Option<OpenError>) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::TlsSettings;
     use crate::conn::Connection;
     use crate::conn::fixture::{Nothing, server};
     use crate::conn::pledge::Pledge;
@@ -404,10 +409,25 @@ mod tests {
     }
 
     #[test]
+    fn what_is_said_of_the_next_hop_s_own_servers_is_not_said_of_the_relay() {
+        let tls = TlsSettings { name: Some("store.test".into()), ..TlsSettings::default() };
+        let settings = NextHopSettings { protocol: Protocol::Lmtp, tls, ..NextHopSettings::default() };
+        let opener = crate::conn::fixture::opener("[127.0.0.1]:2525", settings);
+        let spoken = |is_relay: bool| {
+            let owner = Owner { is_relay, ..Owner::default() };
+            let at = Server { owner, ..server_at("mx.test", &[([127, 0, 0, 1], 2525).into()]) };
+            let options = opener.session_options(&at, &at.addresses[0], Encryption::Clear, None);
+            (options.protocol, crate::conn::secure::name_of(&opener.settings.tls, &at).to_owned())
+        };
+        assert_eq!(spoken(false), (Protocol::Lmtp, "store.test".into()));
+        assert_eq!(spoken(true), (Protocol::Smtp, "mx.test".into()));
+    }
+
+    #[test]
     fn a_destination_whose_servers_all_refuse_is_followed_by_the_next_destination() {
         let addresses: Vec<SocketAddr> = (1..10).map(|port| (Ipv4Addr::LOCALHOST, port).into()).collect();
         let of = |name: &str, addresses: &[SocketAddr]| {
-            let owner = Owner { name: name.into(), written: name.into() };
+            let owner = Owner { name: name.into(), written: name.into(), is_relay: false };
             Ok(Server { owner, ..server_at(name, addresses) })
         };
         let mut asked = Vec::new();

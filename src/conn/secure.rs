@@ -94,7 +94,7 @@ impl Opener {
         let is_given_up = || must_end_by().is_some_and(|end| Instant::now() >= end);
         let (name, dane) = match &at.pledge {
             Pledge::Certificate { dane, name } => (name.as_str(), Some(dane)),
-            _ => (tls.name.as_deref().unwrap_or(&at.name), None),
+            _ => (name_of(&tls, at), None),
         };
         let until = after(self.settings.timeouts.starttls);
         let how = Handshake { name, server: address.clone(), dane, until, is_given_up: &is_given_up };
@@ -178,4 +178,9 @@ impl<T: super::Token> Connection<T> {
         connection.session.secured();
         Ok(connection)
     }
+}
+
+/// The name that a server is asked for, and must have. The administrator's own is not that of a fallback relay.
+pub(super) fn name_of<'a>(tls: &'a TlsSettings, at: &'a Server) -> &'a str {
+    tls.name.as_deref().filter(|_| !at.owner.is_relay).unwrap_or(&at.name)
 }

@@ -63,6 +63,9 @@ pub struct Owner {
     pub name: String,
     /// As the next hop, or the fallback relay, has it.
     pub written: String,
+    /// It is the fallback relay's: what the settings say of the next hop's own servers, `protocol` and `tls_name`, is
+    /// not said of it.
+    pub is_relay: bool,
 }
 
 impl Server {
@@ -80,11 +83,14 @@ impl Server {
     }
 }
 
+/// A destination as it is written, and whether it is one of the fallback relay's.
+type Owned<'a> = (&'a str, &'a Destination, bool);
+
 /// Finds them one after the other. An error is of one destination; others may follow.
 pub struct Servers<'a> {
     opener: &'a Opener,
     ways: &'a Ways,
-    destinations: VecDeque<(&'a str, &'a Destination)>,
+    destinations: VecDeque<Owned<'a>>,
     found: VecDeque<Server>,
     /// The mail domain whose they are, if it is one.
     domain: Option<Name>,
@@ -96,8 +102,9 @@ impl<'a> Servers<'a> {
     /// Those of the opener's next hop.
     pub fn of(opener: &'a Opener, ways: &'a Ways) -> Servers<'a> {
         let fallback = opener.settings.routing.fallback_relay.as_ref().filter(|relay| **relay != opener.next_hop);
-        let relays = fallback.into_iter().flat_map(|relay| relay.written());
-        let destinations = opener.next_hop.written().chain(relays).collect();
+        let relays = fallback.into_iter().flat_map(|relay| relay.written()).map(|(text, relay)| (text, relay, true));
+        let own = opener.next_hop.written().map(|(text, destination)| (text, destination, false));
+        let destinations = own.chain(relays).collect();
         Servers { opener, ways, destinations, found: VecDeque::new(), domain: None, policy: None }
     }
 
@@ -185,12 +192,12 @@ impl<'a> Servers<'a> {
     }
 }
 
-fn owner(written: &str, destination: &Destination) -> Owner {
+fn owner(written: &str, destination: &Destination, is_relay: bool) -> Owner {
     let name = match destination {
         Destination::Domain { name, .. } | Destination::Host { name, .. } => name.clone(),
         Destination::Socket(_) => String::new(),
     };
-    Owner { name, written: written.to_owned() }
+    Owner { name, written: written.to_owned(), is_relay }
 }
 
 /// One that DNS says nothing of.
@@ -218,7 +225,7 @@ impl Iterator for Servers<'_> {
                 let is_last = self.found.is_empty() && self.destinations.is_empty();
                 return Some(self.pledged(Server { is_last, ..server }));
             }
-            let (written, destination) = self.destinations.pop_front()?;
+            let (written, destination, is_relay) = self.destinations.pop_front()?;
             self.domain = match destination {
                 Destination::Domain { name, .. } => Name::parse(name).ok(),
                 _ => None,
@@ -228,7 +235,7 @@ impl Iterator for Servers<'_> {
             match self.look_up(destination) {
                 Ok(mut servers) => {
                     servers.retain(|server| !self.opener.passed.contains(&server.label()));
-                    servers.iter_mut().for_each(|server| server.owner = owner(written, destination));
+                    servers.iter_mut().for_each(|server| server.owner = owner(written, destination, is_relay));
                     self.found = servers.into();
                 }
                 Err(error) => return Some(Err(error)),

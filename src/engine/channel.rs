@@ -59,7 +59,7 @@ impl Channel {
 
     /// Finds room that is held for messages which nobody waits for any more.
     pub fn tidy(&self) {
-        self.sites.all().iter().for_each(|site| site.dispose_of_withdrawn());
+        self.sites.all().iter().for_each(|site| site.dispose_of_void());
     }
 
     pub fn offers(&self, patience: Duration) -> Result<Offers, Outcome> {
@@ -81,11 +81,11 @@ impl Channel {
     }
 
     pub fn join(&self) {
-        self.sites.all().iter().for_each(|site| site.join());
+        self.sites.join();
     }
 
     /// Whether nothing is held and no lane runs.
     pub fn is_idle(&self) -> bool {
-        self.messages.held() == 0 && self.sites.all().iter().all(|site| site.lanes() == 0)
+        self.messages.held() == 0 && self.sites.are_idle()
     }
 }

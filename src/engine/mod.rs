@@ -141,7 +141,7 @@ impl Engine {
     /// engine is draining.
     pub fn submit(&self, message: Message, room: Room, ticket: Ticket) {
         let channel = self.channel(&message.next_hop);
-        channel.submit(message, Obligation { ticket, room: room.permits });
+        channel.submit(message, Obligation { ticket, room: room.permits, until: None });
     }
 
     /// What the next hop's server offers: the last known, or else found out now by connecting, waiting up to

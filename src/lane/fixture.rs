@@ -35,5 +35,5 @@ pub fn job_with(size: usize, submitted: Instant, room: Vec<Permit>) -> (Job, Inb
         content: Some(Content::from_bytes(&vec![b'x'; size - 2]).expect("content")),
     };
     let (ticket, inbox) = Ticket::issue(1);
-    (Job::new(message, Obligation { ticket, room }, submitted), inbox)
+    (Job::new(message, Obligation { ticket, room, until: None }, submitted), inbox)
 }

@@ -3,6 +3,7 @@
 use super::ticket::Ticket;
 use crate::conn::Token;
 use crate::sync::Permit;
+use std::time::Instant;
 
 /// A message's ticket with its permits. Dropping it reports the message as deferred, or in doubt if it was sent, and
 /// frees the room.
@@ -12,6 +13,16 @@ pub struct Obligation {
     pub ticket: Ticket,
     /// Room held; given back when the report is made.
     pub room: Vec<Permit>,
+    /// By when a lane must have taken the message, if it may not wait for ever: so long it is offered to further
+    /// servers after one has put it off.
+    pub until: Option<Instant>,
+}
+
+impl Obligation {
+    /// Whether the message need not wait any longer: nobody waits for it, or its time is over.
+    pub fn is_void(&self) -> bool {
+        self.ticket.is_cancelled() || self.until.is_some_and(|until| until <= Instant::now())
+    }
 }
 
 impl Token for Obligation {

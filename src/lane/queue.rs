@@ -12,7 +12,7 @@
 
 use super::Job;
 use super::bins::Bins;
-use crate::conn::{Token, Vacancy};
+use crate::conn::Vacancy;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -43,7 +43,7 @@ struct Waiting {
 /// What taking came to.
 #[derive(Debug)]
 pub enum Taken {
-    /// This message is to be sent, or disposed of if nobody waits for it any more.
+    /// This message is to be sent, or disposed of if it is over.
     Job(Box<Job>),
     /// Messages wait that this lane may take, and there is no room for the one that is next.
     NoRoom,
@@ -85,12 +85,12 @@ impl Queue {
         bin
     }
 
-    /// Takes the next message of these bins that there is room for. A message that nobody waits for any more is handed
-    /// out in any case, to be disposed of.
+    /// Takes the next message of these bins that there is room for. One that need not wait any longer is handed out in
+    /// any case, to be disposed of.
     pub fn take(&mut self, bins: Range<usize>, vacancy: Vacancy<'_>) -> Taken {
         let Some((bin, key)) = self.front(bins.clone(), |_| true) else { return Taken::Nothing };
         let Some(front) = self.job(bin, key) else { return Taken::Nothing };
-        if front.token.is_cancelled() {
+        if front.token.is_void() {
             return self.remove(bin, key);
         }
         let next = if front.is_suspect() { self.beside_suspect(bins, (bin, key), vacancy) } else { Some((bin, key)) };
@@ -130,16 +130,16 @@ impl Queue {
         Taken::Job(Box::new(job))
     }
 
-    /// Takes the messages that nobody waits for any more.
-    pub fn take_withdrawn(&mut self) -> Vec<Job> {
+    /// Takes the messages that need not wait any longer.
+    pub fn take_void(&mut self) -> Vec<Job> {
         let mut gone = Vec::new();
         for waiting in &mut self.waiting {
             // Asked often, and mostly for nothing: then nothing is moved.
-            if !waiting.jobs.values().any(|job| job.token.is_cancelled()) {
+            if !waiting.jobs.values().any(|job| job.token.is_void()) {
                 continue;
             }
             let jobs = std::mem::take(&mut waiting.jobs);
-            let (withdrawn, wanted): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|(_, job)| job.token.is_cancelled());
+            let (withdrawn, wanted): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|(_, job)| job.token.is_void());
             waiting.jobs = wanted.into_iter().collect();
             waiting.octets -= withdrawn.iter().map(|(_, job)| job.size()).sum::<u64>();
             gone.extend(withdrawn.into_iter().map(|(_, job)| job));
@@ -174,6 +174,11 @@ impl Queue {
     /// How many wait in all.
     pub fn total(&self) -> usize {
         self.len(0..self.waiting.len())
+    }
+
+    /// When the first of those that may not wait for ever is over.
+    pub fn next_void(&self) -> Option<Instant> {
+        self.waiting.iter().flat_map(|waiting| waiting.jobs.values()).filter_map(|job| job.token.until).min()
     }
 
     /// When the oldest message of a bin was submitted.

@@ -1,6 +1,7 @@
 //! The end of a message's way: the log line, the counts, the report.
 
 use super::{Job, Statistics};
+use crate::conn::Token;
 use crate::mail::{EnhancedStatus, Outcome, Report, Route, Timings, Verdict};
 use crate::net::tls::Agreed;
 use log::{info, log_enabled, warn};
@@ -36,10 +37,12 @@ pub fn settle(mut job: Job, over: Option<Over>, statistics: &Statistics) -> u64 
     in_doubt
 }
 
-/// Disposes of a message that nobody waits for any more. Where servers have answered for some of its recipients, that
-/// is reported all the same.
+/// Disposes of a message that nobody waits for any more, or whose time for further servers is over. Where servers have
+/// answered for some of its recipients, that is reported all the same.
 pub fn withdraw(mut job: Job, statistics: &Statistics) {
-    info!("{}: next_hop={}, size={}, withdrawn by the caller", log_id(&job), job.next_hop, job.size());
+    let withdrawn = job.token.is_cancelled();
+    let why = if withdrawn { "withdrawn by the caller" } else { "no further server has taken it in time" };
+    info!("{}: next_hop={}, size={}, {why}", log_id(&job), job.next_hop, job.size());
     if job.was_answered() {
         job.give_up(&Outcome::deferred(EnhancedStatus::new(4, 3, 0), "withdrawn by the caller before it was sent"));
         settle(job, None, statistics);

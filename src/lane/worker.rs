@@ -11,14 +11,14 @@ use crate::conn::{Feed, Manners, Opener, Retry, Token, Vacancy, policy};
 use crate::mail::Route;
 use crate::net::with_signals_blocked;
 use crate::smtp::{Cause, CloseReason, Extensions};
-use crate::sync::{Permit, after, thread};
+use crate::sync::{Budget, Permit, after, thread};
 use log::{error, info, warn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// How long a lane waits for one of the connections that all next hops share until it says so.
+/// How long a lane waits for one of a number of connections until it says so.
 const CONNECTION_WAIT: Duration = Duration::from_secs(30);
 /// How often it looks, meanwhile, whether it is still wanted.
 const SLICE: Duration = Duration::from_millis(250);
@@ -100,7 +100,7 @@ impl Lane {
 
     /// One connection, from dialling to its end.
     fn serve(&mut self) {
-        let Some(_permit) = self.wait_for_permit() else { return };
+        let Some(_permits) = self.wait_for_permits() else { return };
         self.prepare();
         let mut connection = match self.site.connector.connect(&self.opener, &|| self.site.is_stopping()) {
             Ok(connection) => connection,
@@ -133,15 +133,22 @@ impl Lane {
         self.site.step_down(self.number);
     }
 
-    /// One of the connections that all next hops share; `None` when it is not to be waited for any longer.
-    fn wait_for_permit(&self) -> Option<Permit> {
+    /// One of the connections to this next hop and of those that all share; `None` when they are not to be waited for
+    /// any longer.
+    fn wait_for_permits(&self) -> Option<[Permit; 2]> {
+        // Who waits for the narrow one holds nothing that other next hops need.
+        let own = self.wait_for_permit(&self.site.own_connections, "max_connections")?;
+        Some([own, self.wait_for_permit(&self.site.connections, "[limits]")?])
+    }
+
+    fn wait_for_permit(&self, connections: &Arc<Budget>, limit: &str) -> Option<Permit> {
         let until = Instant::now() + CONNECTION_WAIT;
         while !self.site.is_stopping() {
-            if let Some(permit) = self.site.connections.take(1, SLICE) {
+            if let Some(permit) = connections.take(1, SLICE) {
                 return Some(permit);
             }
             if Instant::now() >= until {
-                warn!("{}: waiting: all connections that [limits] allows are open", self.site.next_hop);
+                warn!("{}: waiting: all connections that {limit} allows are open", self.site.next_hop);
                 self.site.step_down(self.number);
                 self.site.is_short_of_connections();
                 return None;

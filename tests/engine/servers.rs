@@ -3,12 +3,13 @@
 
 use crate::host::{Host, Peer, refusing, yes};
 use crate::place::*;
-use pipelane::config::{NextHopSettings, Routing};
+use pipelane::config::{NextHopSettings, Routing, Timeouts};
 use pipelane::engine::Engine;
 use pipelane::mail::{Address, Envelope, Message, NextHop, Report, Verdict};
 use pipelane::sync::Mutex;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// These, one after the other.
 fn list(addresses: &[SocketAddr]) -> NextHop {
@@ -92,7 +93,8 @@ fn only_the_recipient_that_is_put_off_is_offered_to_the_next() {
     let stored = sink.messages();
     assert_eq!(stored.len(), 1);
     assert_eq!(stored[0].recipients.len(), 1, "{:?}", stored[0].recipients);
-    assert!(logged("three: 1 of 3 recipients are put off").len() == 1);
+    let place = format!("three: 1 of 3 recipients are put off by 127.0.0.1[127.0.0.1]:{};", host.address.port());
+    assert_eq!(logged(&place).len(), 1);
 }
 
 #[test]
@@ -121,6 +123,42 @@ fn when_no_other_can_be_reached_what_the_first_said_stands() {
     // While the others are known to be down nobody asks them.
     let found = outcomes(&engine, to_three(&list(&[host.address, dead])));
     assert_eq!(found[0], told(Verdict::Deferred, "4.2.0"));
+}
+
+/// A server that is put off to, and settings by which that has an end soon.
+fn with_an_end(max_connections: usize) -> NextHopSettings {
+    let timeouts = Timeouts { next_server: Duration::from_millis(300), idle: 10 * LONG, ..Timeouts::default() };
+    NextHopSettings { timeouts, max_connections, ..settings() }
+}
+
+#[test]
+fn nobody_waits_for_ever_for_a_further_server_that_says_nothing() {
+    let (host, _) = choosy("450 4.2.0 later\r\n");
+    let silent = Host::start(|_, mut peer: Peer| peer.wait_for_end());
+    let engine = engine(with_an_end(0));
+    let next_hop = list(&[host.address, silent.address]);
+    let waiting: Vec<_> = (0..3).map(|_| submit(&engine, to_three(&next_hop))).collect();
+    for inbox in &waiting {
+        let report = report(inbox);
+        assert_eq!(report.outcomes[0].status.to_string(), "4.2.0");
+        assert_eq!(report.outcomes[2].verdict, Verdict::Delivered);
+        assert!((0..3).all(|index| decider(&report, index) == host.address), "{report:?}");
+    }
+    assert_eq!(silent.connections(), 1);
+    engine.drain();
+    assert_eq!(engine.statistics().counts().messages, 3);
+}
+
+#[test]
+fn the_servers_of_a_next_hop_share_its_connections() {
+    for (max_connections, verdict) in [(1, Verdict::Deferred), (2, Verdict::Delivered)] {
+        let ((host, _), sink) = (choosy("450 4.2.0 later\r\n"), sink());
+        let engine = engine(with_an_end(max_connections));
+        let report = report(&submit(&engine, to_three(&list(&[host.address, sink.address()]))));
+        assert_eq!(report.outcomes[0].verdict, verdict, "{max_connections}");
+        assert_eq!(engine.statistics().counts().connections, max_connections as u64);
+        engine.drain();
+    }
 }
 
 #[test]

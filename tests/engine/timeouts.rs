@@ -38,6 +38,7 @@ fn deliver(host: &Host, size: usize, shorten: fn(&mut Timeouts) -> &mut Duration
         data_done: long,
         rset: long,
         idle: SHORT,
+        next_server: long,
     };
     *shorten(&mut timeouts) = SHORT;
     let engine = engine(NextHopSettings { timeouts, redispatches: 0, ..lockstep() });

@@ -43,7 +43,7 @@ pub(super) static KEYS: &[Key] = &[
         "max_connections",
         "0",
         Count(bounds(1, 100_000).or_zero(), |s, n| s.max_connections = n as usize),
-        "Connections to this next hop open at once, at the most; 0 allows as many as lanes says. With fewer than there are bins, \
+        "Connections to this next hop open at once, at the most; 0 allows as many as lanes says, to each of its servers that is asked. With fewer than there are bins, \
          neighbouring bins share a connection, and the smaller bin's messages go first. A server that refuses further \
          connections has the same effect for a time.",
     ),
@@ -357,5 +357,12 @@ pub(super) static KEYS: &[Key] = &[
         "30s",
         Time(STAGE, |s, t| s.timeouts.idle = t),
         "How long a connection without work is kept open for more.",
+    ),
+    hop(
+        "next_server_timeout",
+        "1m",
+        Time(STAGE, |s, t| s.timeouts.next_server = t),
+        "How long recipients that one server puts off (4yz) may wait until they can be sent to the next server of the next hop. \
+         The results of all others of the message wait with them.",
     ),
 ];

@@ -85,6 +85,7 @@ fn other_next_hop() -> NextHopSettings {
             data_done: t,
             rset: t,
             idle: t,
+            next_server: t,
         },
     }
 }
@@ -116,8 +117,19 @@ fn every_field_has_a_key_and_every_default_text_is_the_default() {
 #[test]
 fn keys_with_the_same_default_reach_different_fields() {
     let (mut hop, mut listen, mut limits) = (NextHopSettings::default(), Listen::default(), Limits::default());
-    let timeouts =
-        ["connect", "greeting", "starttls", "mail", "rcpt", "data_init", "data_transfer", "data_done", "rset", "idle"];
+    let timeouts = [
+        "connect",
+        "greeting",
+        "starttls",
+        "mail",
+        "rcpt",
+        "data_init",
+        "data_transfer",
+        "data_done",
+        "rset",
+        "idle",
+        "next_server",
+    ];
     for (n, stage) in timeouts.iter().enumerate() {
         set_next_hop(&mut hop, &format!("{stage}_timeout"), &(n + 1).to_string()).expect(stage);
     }
@@ -133,6 +145,7 @@ fn keys_with_the_same_default_reach_different_fields() {
         data_done: s(8),
         rset: s(9),
         idle: s(10),
+        next_server: s(11),
     };
     assert_eq!(hop.timeouts, expected);
     for file in ["ca", "cert", "key"] {

@@ -61,7 +61,7 @@ fn nothing_is_taken_without_room_and_the_abandoned_are_handed_out_all_the_same()
     let (mut queue, mut inboxes) = queue(&[10, 20]);
     inboxes.remove(0);
     let full = Vacancy { fits: &|size| size < 20, is_empty: false, is_proven: true };
-    assert!(take(&mut queue, full).expect("abandoned").token.is_cancelled());
+    assert!(take(&mut queue, full).expect("abandoned").token.is_void());
     assert!(take(&mut queue, full).is_none());
     assert_eq!(queue.total(), 1);
     assert_eq!(take(&mut queue, vacancy(false, true)).expect("room").size(), 20);
@@ -71,7 +71,7 @@ fn nothing_is_taken_without_room_and_the_abandoned_are_handed_out_all_the_same()
 fn the_abandoned_are_found_wherever_they_stand() {
     let (mut queue, mut inboxes) = queue(&[10, 20, 30, 40]);
     drop((inboxes.remove(3), inboxes.remove(1)));
-    let gone: Vec<u64> = queue.take_withdrawn().iter().map(Job::size).collect();
+    let gone: Vec<u64> = queue.take_void().iter().map(Job::size).collect();
     assert_eq!((gone, sizes(&mut queue)), (vec![20, 40], vec![10, 30]));
 }
 
@@ -155,7 +155,7 @@ fn octets_are_counted_by_bin_whatever_way_a_message_goes() {
     queue.put(*first);
     assert_eq!(octets(&queue)[0], 100);
     drop(inboxes.remove(4));
-    assert_eq!(queue.take_withdrawn().len(), 1);
+    assert_eq!(queue.take_void().len(), 1);
     assert_eq!(octets(&queue)[3], 20_000);
     assert_eq!(queue.take_bins(1..4).len(), 2);
     assert_eq!(octets(&queue), [100, 0, 0, 0]);
@@ -203,10 +203,10 @@ fn a_suspect_of_one_bin_gives_way_to_the_innocent_of_another() {
 fn the_abandoned_are_found_in_every_bin() {
     let (mut queue, mut inboxes) = sorted_queue(&[(0, 0), (1, 0), (2, 0), (3, 0), (3, 1)]);
     drop((inboxes.remove(3), inboxes.remove(1)));
-    let gone: Vec<Option<u64>> = queue.take_withdrawn().iter().map(|job| job.place).collect();
+    let gone: Vec<Option<u64>> = queue.take_void().iter().map(|job| job.place).collect();
     assert_eq!(gone, [Some(1), Some(3)]);
     assert_eq!([0, 1, 2, 3].map(|bin| queue.len(bin..bin + 1)), [1, 0, 1, 1]);
-    assert!(queue.take_withdrawn().is_empty() && queue.oldest(1).is_none() && queue.oldest(3).is_some());
+    assert!(queue.take_void().is_empty() && queue.oldest(1).is_none() && queue.oldest(3).is_some());
 }
 
 /// The order in which messages go that came this many seconds apart from the first, with these priorities.

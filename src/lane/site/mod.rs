@@ -9,6 +9,7 @@
 //! Lanes that are to be started are entered in the crew under the lock and returned to the caller, who starts them
 //! behind it ([`super::worker::start`]).
 
+mod disposal;
 mod health;
 mod offers;
 mod onward;
@@ -24,7 +25,7 @@ use super::queue::{Queue, Taken};
 use super::trouble::Trouble;
 use super::{Connector, Job, Offers, Statistics, report};
 use crate::config::NextHopSettings;
-use crate::conn::{Ledger, Manners, Token, Vacancy};
+use crate::conn::{Ledger, Manners, Vacancy};
 use crate::mail::{EnhancedStatus, NextHop, Outcome};
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::thread::JoinHandle;
@@ -45,6 +46,8 @@ pub struct Site {
     pub ledger: Arc<Ledger>,
     /// Connections that may be open, over all next hops.
     pub connections: Arc<Budget>,
+    /// The same, over all servers of this next hop.
+    pub own_connections: Arc<Budget>,
     /// Counts, over all next hops.
     pub statistics: Arc<Statistics>,
     /// How its lanes come to connections.
@@ -103,6 +106,7 @@ impl Site {
             next_hop,
             ledger,
             connections,
+            own_connections: Budget::new(u64::MAX),
             statistics,
             connector,
             passed: Arc::default(),
@@ -204,25 +208,18 @@ impl Site {
     }
 
     /// The next message that this lane may take and has room for, and lanes to be started for others. Messages that
-    /// nobody waits for any more are disposed of on the way.
+    /// are over are disposed of on the way.
     pub fn take(&self, number: usize, vacancy: Vacancy<'_>) -> (Option<Job>, Vec<Handle>) {
         loop {
             let mut state = self.state.lock();
             let Some(job) = state.take(number, vacancy) else { return (None, self.staff(&mut state)) };
-            let withdrawn = job.token.is_cancelled();
-            if !withdrawn {
+            if !job.token.is_void() {
                 state.carry(number, &job);
                 return (Some(job), self.staff(&mut state));
             }
             drop(state);
             report::withdraw(job, &self.statistics);
         }
-    }
-
-    /// Disposes of all messages that wait and that nobody waits for any more, which gives their room back.
-    pub fn dispose_of_withdrawn(&self) {
-        let gone = self.state.lock().queue.take_withdrawn();
-        gone.into_iter().for_each(|job| report::withdraw(job, &self.statistics));
     }
 
     /// Messages that wait for lanes such as this one.
@@ -314,17 +311,6 @@ impl Site {
     /// When what is on the wire must have ended.
     pub fn must_end_by(&self) -> Option<Instant> {
         if self.is_stopping() { self.state.lock().ends } else { None }
-    }
-
-    /// Reports every recipient that is left with this outcome.
-    fn settle_all(&self, jobs: Vec<Job>, outcome: &Outcome) {
-        jobs.into_iter().for_each(|job| self.settle_unsent(job, outcome));
-    }
-
-    /// Reports a message that is not to be tried (again) with this outcome for the recipients that are left.
-    pub fn settle_unsent(&self, mut job: Job, outcome: &Outcome) {
-        job.give_up(outcome);
-        report::settle(job, None, &self.statistics);
     }
 }
 

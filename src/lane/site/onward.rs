@@ -2,6 +2,7 @@
 
 use super::Site;
 use crate::lane::Job;
+use crate::sync::Budget;
 use std::fmt::Debug;
 use std::sync::{Arc, Weak};
 
@@ -12,9 +13,10 @@ pub trait Onward: Debug + Send + Sync {
 }
 
 impl Site {
-    /// The same, and `onward` takes what its servers put off.
-    pub fn handing_on<O: Onward + 'static>(self, onward: Weak<O>) -> Site {
-        Site { onward: Some(onward), ..self }
+    /// The same, and `onward` takes what its servers put off. Those that are asked then make do with these connections
+    /// together with it.
+    pub fn handing_on<O: Onward + 'static>(self, onward: Weak<O>, own_connections: Arc<Budget>) -> Site {
+        Site { onward: Some(onward), own_connections, ..self }
     }
 
     /// A further one like this, which passes these servers.
@@ -27,7 +29,12 @@ impl Site {
             Arc::clone(&self.statistics),
             Arc::clone(&self.connector),
         );
-        Site { passed: passed.into(), onward: self.onward.clone(), ..further }
+        Site {
+            own_connections: Arc::clone(&self.own_connections),
+            passed: passed.into(),
+            onward: self.onward.clone(),
+            ..further
+        }
     }
 
     /// Hands a message on whose recipients this server has put off. One that cannot go on comes back.

@@ -89,7 +89,7 @@ fn happen(world: &mut World, event: &Event) {
         Event::Withdraw(n) => world.withdraw(*n),
         Event::Reconfigure(n) => world.reconfigure(settings(*n)),
         Event::EndPauses => world.end_pauses(),
-        Event::Dispose => world.site.dispose_of_withdrawn(),
+        Event::Dispose => world.site.dispose_of_void(),
     }
 }
 

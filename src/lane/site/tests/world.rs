@@ -327,7 +327,7 @@ impl World {
     fn of(&self, number: usize) -> (Range<usize>, bool, bool) {
         let state = self.site.state.lock();
         let own = state.crew.own_bins(number);
-        let wanted = |job: &Job| !job.token.is_cancelled();
+        let wanted = |job: &Job| !job.token.is_void();
         let carries = match &self.lanes[&number].thread {
             Thread::Serving { aboard, .. } => {
                 aboard.iter().any(|job| wanted(job) && own.contains(&state.queue.bins().bin(job.size())))

@@ -60,7 +60,7 @@ impl World {
     }
 
     fn unsent(&mut self, number: usize, mut job: Job, charged: bool, blamed: &mut Option<u64>) {
-        if job.token.is_cancelled() {
+        if job.token.is_void() {
             self.site.release(number, job.place);
             return report::withdraw(job, &self.site.statistics);
         }
