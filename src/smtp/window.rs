@@ -8,11 +8,15 @@
 //! A server whose TCP holds small packets back (Nagle's algorithm, RFC 1122 section 4.2.3.4; Postfix leaves it on)
 //! answers a flight in two round trips instead of one, the first reply by itself, so that twice what was seen is the
 //! same again. Hence a flight that was **clearly faster than all before** doubles the window too, up to four times the
-//! pipe. An anomaly halves it. It never passes its bounds.
+//! pipe. An anomaly halves it. It never passes its bounds. A pipe is taken to be a millisecond long at least.
 //!
 //! Pure arithmetic: the clock is the caller's.
 
 use std::time::Duration;
+
+/// The shortest round trip that counts. On one machine, or beside it, waking a thread for each reply takes longer than
+/// the line, so that what is in flight there would be too little to do any work in one go.
+const NEAREST: Duration = Duration::from_millis(1);
 
 /// Where a window starts on a server that nothing is known of.
 pub const START: usize = 4;
@@ -93,7 +97,7 @@ impl Window {
         if flight.elapsed.is_zero() {
             return;
         }
-        let (elapsed, shortest) = (flight.elapsed.as_secs_f64(), shortest.as_secs_f64());
+        let (elapsed, shortest) = (flight.elapsed.as_secs_f64(), shortest.max(NEAREST).as_secs_f64());
         let messages = wanted(flight.messages as f64, elapsed, shortest, &mut self.best.0);
         self.messages = self.messages.max(messages as usize).clamp(1, self.bounds.messages.max(1));
         let bytes = wanted(flight.bytes as f64, elapsed, shortest, &mut self.best.1);
@@ -135,6 +139,19 @@ mod tests {
             window.clean(flight(window.messages(), 300, 300));
             assert_eq!(window.messages(), expected);
         }
+    }
+
+    #[test]
+    fn beside_the_server_it_holds_the_work_of_two_milliseconds_at_most() {
+        let mut window = Window::new(WindowBounds { messages: 1000, bytes: 1 << 30 }, START);
+        for _ in 0..20 {
+            // A server at 20 us that takes 25 000 messages a second: 25 in a millisecond.
+            let messages = window.messages();
+            let elapsed = Duration::from_micros(messages as u64 * 40);
+            let round_trip = Duration::from_micros(20);
+            window.clean(Flight { messages, bytes: 1000, elapsed, round_trip });
+        }
+        assert!((40..=51).contains(&window.messages()), "{}", window.messages());
     }
 
     #[test]
