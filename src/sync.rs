@@ -5,8 +5,8 @@
 //! [`atomic`] from here for the same reason. Poisoning does not exist here: a thread that panics leaves its lock open,
 //! and the [`crate::lane::ticket`] law (a dropped ticket is a deferred report) keeps the messages right.
 
+use self::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 #[cfg(pipelane_shuttle)]
@@ -37,28 +37,32 @@ pub fn after(patience: Duration) -> Instant {
 #[derive(Debug)]
 pub struct Budget {
     limit: AtomicU64,
-    held: Mutex<u64>,
+    held: AtomicU64,
+    /// How many wait for room. Whoever gives some back tells them only if there are any: nearly always there are none.
+    waiting: Mutex<()>,
+    waiters: AtomicU64,
     freed: Condvar,
 }
 
 impl Budget {
     /// A budget of `limit` units, none of them held.
     pub fn new(limit: u64) -> Arc<Budget> {
-        Arc::new(Budget { limit: AtomicU64::new(limit), held: Mutex::new(0), freed: Condvar::new() })
+        Arc::new(Budget {
+            limit: AtomicU64::new(limit),
+            held: AtomicU64::new(0),
+            waiting: Mutex::new(()),
+            waiters: AtomicU64::new(0),
+            freed: Condvar::new(),
+        })
     }
 
     /// Takes `amount` units, waiting up to `patience` for others to give theirs back.
     /// Returns `None` when the time ran out.
     pub fn take(self: &Arc<Budget>, amount: u64, patience: Duration) -> Option<Permit> {
-        let deadline = after(patience);
-        let mut held = self.held.lock();
-        while !self.fits(*held, amount) {
-            if self.freed.wait_until(&mut held, deadline).timed_out() && !self.fits(*held, amount) {
-                return None;
-            }
+        if self.grab(amount) || (!patience.is_zero() && self.wait(amount, after(patience))) {
+            return Some(Permit { budget: Arc::clone(self), amount });
         }
-        *held += amount;
-        Some(Permit { budget: Arc::clone(self), amount })
+        None
     }
 
     /// Takes `amount` units only if they are free at this moment.
@@ -68,23 +72,52 @@ impl Budget {
 
     /// Changes the limit. What is held already stays held, be it too much.
     pub fn set_limit(&self, limit: u64) {
-        let _held = self.held.lock();
-        self.limit.store(limit, Ordering::Relaxed);
-        self.freed.notify_all();
+        self.limit.store(limit, Ordering::SeqCst);
+        self.tell();
     }
 
     /// Units held at this moment.
     pub fn held(&self) -> u64 {
-        *self.held.lock()
+        self.held.load(Ordering::SeqCst)
+    }
+
+    /// Takes units if they are free.
+    fn grab(&self, amount: u64) -> bool {
+        let taken = |held: u64| self.fits(held, amount).then(|| held.saturating_add(amount));
+        self.held.fetch_update(Ordering::SeqCst, Ordering::SeqCst, taken).is_ok()
+    }
+
+    /// Waits for units and takes them; `false` when the time ran out. Who counts as waiting looks once more before it
+    /// waits, and who gives back looks afterwards whether anybody waits: one of them sees the other.
+    fn wait(&self, amount: u64, deadline: Instant) -> bool {
+        let mut waiting = self.waiting.lock();
+        self.waiters.fetch_add(1, Ordering::SeqCst);
+        let mut got = self.grab(amount);
+        while !got {
+            let late = self.freed.wait_until(&mut waiting, deadline).timed_out();
+            got = self.grab(amount);
+            if late {
+                break;
+            }
+        }
+        self.waiters.fetch_sub(1, Ordering::SeqCst);
+        got
+    }
+
+    fn tell(&self) {
+        if self.waiters.load(Ordering::SeqCst) > 0 {
+            let _waiting = self.waiting.lock();
+            self.freed.notify_all();
+        }
     }
 
     fn fits(&self, held: u64, amount: u64) -> bool {
-        held == 0 || held.saturating_add(amount) <= self.limit.load(Ordering::Relaxed)
+        held == 0 || held.saturating_add(amount) <= self.limit.load(Ordering::SeqCst)
     }
 
     fn give_back(&self, amount: u64) {
-        *self.held.lock() -= amount;
-        self.freed.notify_all();
+        self.held.fetch_sub(amount, Ordering::SeqCst);
+        self.tell();
     }
 }
 

@@ -81,7 +81,7 @@ impl Drop for Line {
 impl Line {
     fn take_work(&mut self, feed: &mut dyn Feed<Token = Obligation>) {
         while !feed.is_stopping() {
-            let (carried, alone) = (self.aboard.len(), self.aboard.iter().any(Job::is_suspect));
+            let (carried, alone) = (self.aboard.len(), self.aboard.iter().any(|job| job.is_suspect()));
             let fits = |_| !alone && carried < 2;
             let vacancy = Vacancy { fits: &fits, is_empty: carried == 0, is_proven: self.answered > 0 };
             let Some(job) = feed.next(vacancy) else { return };

@@ -13,7 +13,7 @@ use super::policy;
 use crate::config::Level;
 use crate::mail::Outcome;
 use crate::smtp::{Answers, Cause, End, Said, Transaction, TransactionId};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 /// Lets a connection ask and tell about the one who waits for a message's result.
 pub trait Token {
@@ -67,7 +67,7 @@ pub(super) struct Aboard<T> {
     /// By berth: in the order in which they boarded.
     passengers: BTreeMap<u64, Passenger<T>>,
     next_berth: u64,
-    legs: HashMap<TransactionId, Leg>,
+    legs: BTreeMap<TransactionId, Leg>,
     /// Messages with recipients left, oldest first.
     unfinished: Vec<u64>,
     /// A message was charged with the end of this connection.
@@ -79,7 +79,7 @@ impl<T: Token> Aboard<T> {
         Aboard {
             passengers: BTreeMap::new(),
             next_berth: 0,
-            legs: HashMap::new(),
+            legs: BTreeMap::new(),
             unfinished: Vec::new(),
             charged: false,
         }

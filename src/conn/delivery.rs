@@ -7,12 +7,19 @@ use super::policy;
 use crate::mail::{Content, Envelope, Message, NextHop, Outcome, Route, Verdict};
 use crate::smtp::{Answers, Reply, Said, Transaction};
 use std::collections::{BTreeMap, HashSet};
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Instant;
 
 /// A message with its progress. `T` is whatever the floor above needs back with it (the ticket).
+///
+/// It goes from hand to hand many times, so what moves is a pointer.
 #[derive(Debug)]
-pub struct Delivery<T> {
+pub struct Delivery<T>(Box<Progress<T>>);
+
+/// What a [`Delivery`] is.
+#[derive(Debug)]
+pub struct Progress<T> {
     /// For logs.
     pub queue_id: Option<String>,
     /// Where it goes.
@@ -44,7 +51,7 @@ impl<T> Delivery<T> {
     /// A message of which nothing was sent yet.
     pub fn new(message: Message, token: T, now: Instant) -> Delivery<T> {
         let count = message.envelope.recipients.len();
-        Delivery {
+        Delivery(Box::new(Progress {
             queue_id: message.queue_id,
             next_hop: message.next_hop,
             envelope: Arc::new(message.envelope),
@@ -58,9 +65,30 @@ impl<T> Delivery<T> {
             remaining: (0..count).collect(),
             put_off: BTreeMap::new(),
             earlier: BTreeMap::new(),
-        }
+        }))
     }
 
+    /// Lets go of all but what came with it.
+    pub fn into_token(self) -> T {
+        self.0.token
+    }
+}
+
+impl<T> Deref for Delivery<T> {
+    type Target = Progress<T>;
+
+    fn deref(&self) -> &Progress<T> {
+        &self.0
+    }
+}
+
+impl<T> DerefMut for Delivery<T> {
+    fn deref_mut(&mut self) -> &mut Progress<T> {
+        &mut self.0
+    }
+}
+
+impl<T> Progress<T> {
     /// Octets of content.
     pub fn size(&self) -> u64 {
         self.content.as_ref().map_or(0, Content::len)
@@ -79,15 +107,25 @@ impl<T> Delivery<T> {
 
     /// The next transaction: the first recipients that are left, no more of them and of their domains than given.
     pub fn next_transaction(&mut self, recipients: usize, domains: usize) -> Transaction {
-        let mut seen = HashSet::new();
-        let taken = self.remaining.iter().take(recipients.max(1)).take_while(|index| {
-            let address = self.envelope.recipients.get(**index).map(|r| &r.address);
-            seen.insert(address.and_then(|a| a.domain()).unwrap_or("").to_ascii_lowercase());
-            seen.len() <= domains.max(1)
-        });
-        let count = taken.count();
+        let count = self.of_domains(recipients.clamp(1, self.remaining.len().max(1)), domains.max(1));
         let recipients = self.remaining.drain(..count).collect();
         Transaction { envelope: Arc::clone(&self.envelope), recipients, content: self.content.clone() }
+    }
+
+    /// How many of these first recipients that are left have no more domains than given.
+    fn of_domains(&self, recipients: usize, domains: usize) -> usize {
+        // So few have no more domains, whatever they are; nearly always there is one recipient, or no limit.
+        let first = self.remaining.iter().take(recipients);
+        if recipients <= domains {
+            return first.count();
+        }
+        let mut seen = HashSet::new();
+        let in_few = first.take_while(|index| {
+            let address = self.envelope.recipients.get(**index).map(|r| &r.address);
+            seen.insert(address.and_then(|a| a.domain()).unwrap_or("").to_ascii_lowercase());
+            seen.len() <= domains
+        });
+        in_few.count()
     }
 
     /// A transaction ran to its end: each of its recipients has its outcome, or goes into a further one.

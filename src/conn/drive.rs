@@ -332,7 +332,7 @@ impl<T: Token> Connection<T> {
     fn ended<F: Feed<Token = T> + ?Sized>(&mut self, id: TransactionId, level: Level, end: End, feed: &mut F) {
         if matches!(end, End::Answered(_)) {
             self.answered += 1;
-            let size = self.aboard.delivery(id).map_or(0, Delivery::size);
+            let size = self.aboard.delivery(id).map_or(0, |delivery| delivery.size());
             let flight = self.pace.answered(id, size, Instant::now());
             flight.into_iter().for_each(|flight| self.session.flight_returned(flight));
         }

@@ -4,14 +4,13 @@
 //! the transaction is answered that was the youngest when its first answer came in: one window, sent and answered.
 
 use crate::smtp::{Flight, TransactionId};
-use std::collections::HashMap;
-use std::hash::Hash;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// The stop-watch of one connection. Transactions are named by `I`, in the order in which they begin.
 #[derive(Debug)]
 pub struct Pace<I = TransactionId> {
-    sent: HashMap<I, Instant>,
+    sent: BTreeMap<I, Instant>,
     youngest: Option<I>,
     flight: Option<Running<I>>,
 }
@@ -27,11 +26,11 @@ struct Running<I> {
 
 impl<I> Default for Pace<I> {
     fn default() -> Pace<I> {
-        Pace { sent: HashMap::new(), youngest: None, flight: None }
+        Pace { sent: BTreeMap::new(), youngest: None, flight: None }
     }
 }
 
-impl<I: Copy + Ord + Hash> Pace<I> {
+impl<I: Copy + Ord> Pace<I> {
     /// A transaction was begun, with `in_flight` others unanswered.
     pub fn begun(&mut self, id: I, in_flight: usize, now: Instant) {
         self.youngest = Some(id);

@@ -29,6 +29,10 @@ impl Channel {
         }
     }
 
+    pub fn next_hop(&self) -> &NextHop {
+        &self.sites.first().next_hop
+    }
+
     pub fn submit(&self, message: Message, obligation: Obligation) {
         let site = self.sites.first();
         let job = Job::new(message, obligation, Instant::now());
@@ -38,7 +42,7 @@ impl Channel {
         }
         match site.put(job) {
             Ok(entered) => worker::start(site, entered),
-            Err((job, outcome)) => site.settle_unsent(*job, &outcome),
+            Err((job, outcome)) => site.settle_unsent(job, &outcome),
         }
     }
 

@@ -27,6 +27,7 @@ const CHANNELS: usize = 1000;
 /// Room for one message, to be asked for before its content is read; given back when the message's report is made.
 #[derive(Debug)]
 pub struct Room {
+    channel: Arc<Channel>,
     permits: Vec<Permit>,
 }
 
@@ -123,7 +124,7 @@ impl Engine {
         self.take_room(&self.channel(next_hop), size, Duration::ZERO)
     }
 
-    fn take_room(&self, channel: &Channel, size: u64, patience: Duration) -> Option<Room> {
+    fn take_room(&self, channel: &Arc<Channel>, size: u64, patience: Duration) -> Option<Room> {
         let deadline = after(patience);
         let left = || deadline.saturating_duration_since(Instant::now());
         // The narrow budgets first: whoever waits there holds nothing that other next hops need. All take them in this
@@ -134,14 +135,15 @@ impl Engine {
             self.messages.take(1, left())?,
             self.bytes.take(size, left())?,
         ];
-        Some(Room { permits })
+        Some(Room { channel: Arc::clone(channel), permits })
     }
 
     /// Hands a message over. Never waits for the network. Exactly one report follows, through the ticket, also when the
-    /// engine is draining.
+    /// engine is draining. The room is one for the message's next hop.
     pub fn submit(&self, message: Message, room: Room, ticket: Ticket) {
-        let channel = self.channel(&message.next_hop);
-        channel.submit(message, Obligation { ticket, room: room.permits, until: None });
+        let Room { channel, permits } = room;
+        debug_assert_eq!(&message.next_hop, channel.next_hop());
+        channel.submit(message, Obligation { ticket, room: permits, until: None });
     }
 
     /// What the next hop's server offers: the last known, or else found out now by connecting, waiting up to

@@ -171,9 +171,9 @@ impl Sites {
 }
 
 impl Onward for Sites {
-    fn hand_on(&self, mut job: Job, mut passed: Vec<String>) -> Result<(), Box<Job>> {
+    fn hand_on(&self, mut job: Job, mut passed: Vec<String>) -> Result<(), Job> {
         passed.sort();
-        let Some(site) = self.behind(passed) else { return Err(Box::new(job)) };
+        let Some(site) = self.behind(passed) else { return Err(job) };
         // All servers together have this long.
         job.token.until.get_or_insert_with(|| after(site.settings().timeouts.next_server));
         let entered = site.put(job).map_err(|(job, _)| job)?;

@@ -44,7 +44,7 @@ struct Waiting {
 #[derive(Debug)]
 pub enum Taken {
     /// This message is to be sent, or disposed of if it is over.
-    Job(Box<Job>),
+    Job(Job),
     /// Messages wait that this lane may take, and there is no room for the one that is next.
     NoRoom,
     /// None waits that it may take.
@@ -127,7 +127,7 @@ impl Queue {
         let Some(waiting) = self.waiting.get_mut(bin) else { return Taken::Nothing };
         let Some(job) = waiting.jobs.remove(&key) else { return Taken::Nothing };
         waiting.octets -= job.size();
-        Taken::Job(Box::new(job))
+        Taken::Job(job)
     }
 
     /// Takes the messages that need not wait any longer.

@@ -30,7 +30,7 @@ pub fn settle(mut job: Job, over: Option<Over>, statistics: &Statistics) -> u64 
     if report.route.is_some() {
         statistics.messages.fetch_add(1, Ordering::Relaxed);
     }
-    let obligation = job.token;
+    let obligation = job.into_token();
     // The room is free before the caller hears of it, so that one who waits for both finds both.
     drop(obligation.room);
     obligation.ticket.settle(report);

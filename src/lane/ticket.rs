@@ -123,6 +123,9 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
+        if self.report.is_none() {
+            return; // The report was made.
+        }
         const DROPPED: EnhancedStatus = EnhancedStatus::new(4, 3, 0);
         let mut outcome = Outcome::deferred(DROPPED, "the message was given up inside pipelane before it was sent");
         if self.sent_whole {

@@ -229,7 +229,7 @@ impl Feed for Lane {
             Err(mut job) => {
                 job.give_up(&policy::no_server());
                 job.place = place;
-                self.settle_on(*job, server, level);
+                self.settle_on(job, server, level);
             }
         }
     }
@@ -256,7 +256,7 @@ impl Feed for Lane {
             }
             Err((mut job, _)) => {
                 job.give_up(&outcome);
-                self.settle_on(*job, server, level);
+                self.settle_on(job, server, level);
             }
         }
     }

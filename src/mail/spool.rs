@@ -5,7 +5,7 @@
 //! an octet that must not stand on a wire is an error there, as a disk that cannot be read would be.
 
 use super::content::MAX_LINE;
-use memchr::{memchr_iter, memchr2_iter};
+use memchr::memchr_iter;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -31,19 +31,17 @@ impl Survey {
             return false;
         }
         self.eight_bit = self.eight_bit || !piece.is_ascii();
-        let mut begin = 0;
+        let (mut begin, mut lf) = (0, 0);
         for at in memchr_iter(b'\n', piece) {
             let cr = at.checked_sub(1).map_or(self.after_cr, |before| piece[before] == b'\r');
             if !cr {
                 return false;
             }
             self.longest = self.longest.max((self.line_len + at - begin).saturating_sub(1));
-            (self.line_len, begin) = (0, at + 1);
+            (self.line_len, begin, lf) = (0, at + 1, lf + 1);
         }
         // Every LF has its CR; a CR without its LF is what is left to look for.
-        let ends = memchr2_iter(b'\r', b'\n', piece).count();
-        let (lf, cr_at_end) = (memchr_iter(b'\n', piece).count(), piece.last() == Some(&b'\r'));
-        let cr = ends - lf;
+        let (cr, cr_at_end) = (memchr_iter(b'\r', piece).count(), piece.last() == Some(&b'\r'));
         let owed = lf - usize::from(self.after_cr) + usize::from(cr_at_end);
         self.line_len += piece.len() - begin;
         self.after_cr = cr_at_end;

@@ -34,29 +34,22 @@ impl FromStr for EnhancedStatus {
     type Err = ();
 
     fn from_str(text: &str) -> Result<EnhancedStatus, ()> {
-        let mut parts = text.split('.');
-        let class = match parts.next() {
-            Some("2") => 2,
-            Some("4") => 4,
-            Some("5") => 5,
+        // Octet by octet: each reply of a server is asked for one.
+        let (class, rest) = match text.as_bytes() {
+            [class @ (b'2' | b'4' | b'5'), b'.', rest @ ..] => (class - b'0', rest),
             _ => return Err(()),
         };
-        let subject = number(parts.next())?;
-        let detail = number(parts.next())?;
-        if parts.next().is_some() {
-            return Err(());
-        }
+        let dot = rest.iter().position(|octet| *octet == b'.').ok_or(())?;
+        let (subject, detail) = (number(&rest[..dot])?, number(&rest[dot + 1..])?);
         Ok(EnhancedStatus { class, subject, detail })
     }
 }
 
-fn number(part: Option<&str>) -> Result<u16, ()> {
-    match part {
-        Some(digits) if (1..=3).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit()) => {
-            digits.parse().map_err(|_| ())
-        }
-        _ => Err(()),
+fn number(digits: &[u8]) -> Result<u16, ()> {
+    if !(1..=3).contains(&digits.len()) || !digits.iter().all(u8::is_ascii_digit) {
+        return Err(());
     }
+    Ok(digits.iter().fold(0, |number, digit| number * 10 + u16::from(digit - b'0')))
 }
 
 impl fmt::Display for EnhancedStatus {

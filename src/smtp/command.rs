@@ -49,61 +49,68 @@ pub fn fits(envelope: &Envelope, content: Option<&Content>, offered: &Extensions
 
 /// Appends `MAIL FROM:<...>` with every parameter that applies.
 pub fn mail(envelope: &Envelope, content: Option<&Content>, offered: &Extensions, out: &mut Vec<u8>) {
-    put(out, format_args!("MAIL FROM:<{}>", envelope.sender));
+    put(out, &["MAIL FROM:<", envelope.sender.as_str(), ">"]);
     if let (Some(content), Some(_)) = (content, offered.size) {
-        put(out, format_args!(" SIZE={}", content.len()));
+        put(out, &[" SIZE="]);
+        number(out, content.len());
     }
     let eight_bit = content.is_some_and(Content::is_eight_bit) || envelope.body == Body::EightBit;
     if eight_bit && offered.eight_bit_mime {
-        put(out, format_args!(" BODY=8BITMIME"));
+        put(out, &[" BODY=8BITMIME"]);
     }
     if envelope.needs_smtputf8() {
-        put(out, format_args!(" SMTPUTF8"));
+        put(out, &[" SMTPUTF8"]);
     }
     if offered.dsn {
         match envelope.ret {
-            Some(Return::Full) => put(out, format_args!(" RET=FULL")),
-            Some(Return::Headers) => put(out, format_args!(" RET=HDRS")),
+            Some(Return::Full) => put(out, &[" RET=FULL"]),
+            Some(Return::Headers) => put(out, &[" RET=HDRS"]),
             None => {}
         }
         if let Some(id) = &envelope.envelope_id {
-            put(out, format_args!(" ENVID={id}"));
+            put(out, &[" ENVID=", id.as_str()]);
         }
     }
     // Only as it was given. A 0 for each message of which nothing was said would take the server its own policy for
     // those.
     if let (Some(priority), true) = (envelope.priority, offered.mt_priority) {
-        put(out, format_args!(" MT-PRIORITY={priority}"));
+        put(out, &[" MT-PRIORITY=", &priority.to_string()]);
     }
-    put(out, format_args!("\r\n"));
+    put(out, &["\r\n"]);
 }
 
 /// Appends `RCPT TO:<...>` with its DSN parameters.
 pub fn rcpt(recipient: &Recipient, offered: &Extensions, out: &mut Vec<u8>) {
-    put(out, format_args!("RCPT TO:<{}>", recipient.address));
+    put(out, &["RCPT TO:<", recipient.address.as_str(), ">"]);
     if offered.dsn {
         if let Some(notify) = &recipient.notify {
-            put(out, format_args!(" NOTIFY={notify}"));
+            put(out, &[" NOTIFY=", notify.as_str()]);
         }
         if let Some(original) = &recipient.original {
-            put(out, format_args!(" ORCPT={original}"));
+            put(out, &[" ORCPT=", original.as_str()]);
         }
     }
-    put(out, format_args!("\r\n"));
+    put(out, &["\r\n"]);
 }
 
 /// Appends `BDAT n` or `BDAT n LAST` (RFC 3030 section 2).
 pub fn bdat(octets: u64, last: bool, out: &mut Vec<u8>) {
-    put(out, format_args!("BDAT {octets}{}\r\n", if last { " LAST" } else { "" }));
+    put(out, &["BDAT "]);
+    number(out, octets);
+    put(out, &[if last { " LAST\r\n" } else { "\r\n" }]);
 }
 
 /// Appends `EHLO name` or `HELO name`.
 pub fn hello(verb: &str, name: &str, out: &mut Vec<u8>) {
-    put(out, format_args!("{verb} {name}\r\n"));
+    put(out, &[verb, " ", name, "\r\n"]);
 }
 
-fn put(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
-    out.write_fmt(text).expect("a Vec takes every octet");
+fn put(out: &mut Vec<u8>, texts: &[&str]) {
+    texts.iter().for_each(|text| out.extend_from_slice(text.as_bytes()));
+}
+
+fn number(out: &mut Vec<u8>, number: u64) {
+    write!(out, "{number}").expect("a Vec takes every octet");
 }
 
 #[cfg(test)]

@@ -64,9 +64,13 @@ impl Reply {
 
     /// The text of all lines without their statuses, joined by blanks.
     pub fn text(&self) -> String {
+        let bare = |line| EnhancedStatus::split(line).map_or(line, |(_, rest)| rest).trim();
+        if let [line] = &*self.lines {
+            return bare(line).to_owned();
+        }
         let mut text = String::new();
         for line in &self.lines {
-            let bare = EnhancedStatus::split(line).map_or(line.as_str(), |(_, rest)| rest).trim();
+            let bare = bare(line);
             text.push_str(if text.is_empty() || bare.is_empty() { "" } else { " " });
             text.push_str(bare);
         }
@@ -137,7 +141,11 @@ impl ReplyParser {
         if self.lines.len() == MAX_LINES {
             return Err(ReplyError::TooLong("256 lines"));
         }
-        self.lines.push(text);
+        match self.lines.is_empty() {
+            // Nearly every reply has one line.
+            true => self.lines = vec![text],
+            false => self.lines.push(text),
+        }
         if more {
             return Ok(None);
         }
@@ -165,8 +173,10 @@ fn split(line: &[u8]) -> Option<(u16, bool, &[u8])> {
 /// Text that is safe to show: one line, no control characters, at most `limit` characters.
 fn readable(bytes: &[u8], limit: usize) -> String {
     // Nearly every reply is like this.
-    if bytes.len() <= limit && bytes.iter().all(|b| (b' '..=b'~').contains(b)) {
-        return String::from_utf8_lossy(bytes).into_owned();
+    if let (true, Ok(text)) = (bytes.len() <= limit, std::str::from_utf8(bytes))
+        && bytes.iter().all(|b| (b' '..=b'~').contains(b))
+    {
+        return text.to_owned();
     }
     let text = String::from_utf8_lossy(bytes);
     text.chars().take(limit).map(|c| if c.is_control() { '?' } else { c }).collect()

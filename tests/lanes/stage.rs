@@ -131,7 +131,7 @@ impl Line {
     fn take_work(&mut self, feed: &mut dyn Feed<Token = Obligation>) {
         while !feed.is_stopping() {
             let (carried, window) = (self.aboard.len(), self.script.window);
-            let alone = self.aboard.iter().any(Job::is_suspect);
+            let alone = self.aboard.iter().any(|job| job.is_suspect());
             let fits = |_| !alone && carried < window;
             let vacancy = Vacancy { fits: &fits, is_empty: carried == 0, is_proven: self.answered > 0 };
             let Some(job) = feed.next(vacancy) else { return };

@@ -31,7 +31,7 @@ fn settings(bounds: &str) -> NextHopSettings {
 /// Takes the next message of the only bin.
 fn take(queue: &mut Queue, vacancy: Vacancy<'_>) -> Option<Job> {
     match queue.take(0..1, vacancy) {
-        Taken::Job(job) => Some(*job),
+        Taken::Job(job) => Some(job),
         Taken::NoRoom | Taken::Nothing => None,
     }
 }
@@ -41,7 +41,7 @@ fn vacancy(is_empty: bool, is_proven: bool) -> Vacancy<'static> {
 }
 
 fn sizes(queue: &mut Queue) -> Vec<u64> {
-    queue.take_all().iter().map(Job::size).collect()
+    queue.take_all().iter().map(|job| job.size()).collect()
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn nothing_is_taken_without_room_and_the_abandoned_are_handed_out_all_the_same()
 fn the_abandoned_are_found_wherever_they_stand() {
     let (mut queue, mut inboxes) = queue(&[10, 20, 30, 40]);
     drop((inboxes.remove(3), inboxes.remove(1)));
-    let gone: Vec<u64> = queue.take_void().iter().map(Job::size).collect();
+    let gone: Vec<u64> = queue.take_void().iter().map(|job| job.size()).collect();
     assert_eq!((gone, sizes(&mut queue)), (vec![20, 40], vec![10, 30]));
 }
 
@@ -152,7 +152,7 @@ fn octets_are_counted_by_bin_whatever_way_a_message_goes() {
     assert_eq!((octets(&queue), queue.octets(0..4)), ([100, 500, 0, 40_000], 40_600));
     let Taken::Job(first) = queue.take(0..1, vacancy(true, true)) else { panic!("one waits") };
     assert_eq!(octets(&queue)[0], 50);
-    queue.put(*first);
+    queue.put(first);
     assert_eq!(octets(&queue)[0], 100);
     drop(inboxes.remove(4));
     assert_eq!(queue.take_void().len(), 1);
@@ -191,7 +191,7 @@ fn a_suspect_of_one_bin_gives_way_to_the_innocent_of_another() {
     let (mut queue, _inboxes) = sorted_queue(&[(0, 0), (1, 0)]);
     let Taken::Job(mut suspect) = queue.take(0..1, vacancy(true, true)) else { panic!("one waits") };
     suspect.attempts = 2;
-    queue.put(*suspect);
+    queue.put(suspect);
     assert!(matches!(queue.take(0..2, vacancy(false, true)), Taken::NoRoom), "the window runs empty for it");
     let Taken::Job(innocent) = queue.take(0..2, vacancy(true, false)) else { panic!("one may go") };
     assert_eq!(innocent.size(), SIZES[1] as u64, "a new connection begins with another");

@@ -35,7 +35,7 @@ use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 /// A message that is not taken, and what to report.
-pub type Refused = (Box<Job>, Outcome);
+pub type Refused = (Job, Outcome);
 
 /// The shared state of one channel's lanes. Any thread.
 #[derive(Debug)]
@@ -140,7 +140,7 @@ impl Site {
     pub fn put(&self, job: Job) -> Result<Vec<Handle>, Refused> {
         let mut state = self.state.lock();
         if let Some(outcome) = self.refusal(&state) {
-            return Err((Box::new(job), outcome));
+            return Err((job, outcome));
         }
         let bin = state.queue.put(job);
         let started = self.staff(&mut state);
@@ -157,7 +157,7 @@ impl Site {
         let mut state = self.state.lock();
         state.release(number, job.place);
         if let Some(outcome) = self.refusal(&state) {
-            return Err((Box::new(job), outcome));
+            return Err((job, outcome));
         }
         let bin = state.queue.put(job);
         state.crew.tell_of(bin);
@@ -331,7 +331,7 @@ impl State {
             }
         }
         match taken {
-            Taken::Job(job) => Some(*job),
+            Taken::Job(job) => Some(job),
             Taken::NoRoom | Taken::Nothing => None,
         }
     }

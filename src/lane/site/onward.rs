@@ -9,7 +9,7 @@ use std::sync::{Arc, Weak};
 /// Takes such messages. Any thread; called with no lock held.
 pub trait Onward: Debug + Send + Sync {
     /// Sends the recipients that are left to a server that is none of these. A message that cannot go on comes back.
-    fn hand_on(&self, job: Job, passed: Vec<String>) -> Result<(), Box<Job>>;
+    fn hand_on(&self, job: Job, passed: Vec<String>) -> Result<(), Job>;
 }
 
 impl Site {
@@ -38,9 +38,9 @@ impl Site {
     }
 
     /// Hands a message on whose recipients this server has put off. One that cannot go on comes back.
-    pub fn hand_on(&self, job: Job, server: &str) -> Result<(), Box<Job>> {
+    pub fn hand_on(&self, job: Job, server: &str) -> Result<(), Job> {
         let onward = self.onward.as_ref().and_then(Weak::upgrade);
-        let Some(onward) = onward else { return Err(Box::new(job)) };
+        let Some(onward) = onward else { return Err(job) };
         let mut passed = self.passed.to_vec();
         passed.push(server.to_owned());
         onward.hand_on(job, passed)

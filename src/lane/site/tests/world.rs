@@ -126,7 +126,7 @@ impl World {
         self.inboxes.push(Some(inbox));
         self.reports.push(0);
         let entered = self.site.put(job).unwrap_or_else(|(job, outcome)| {
-            self.site.settle_unsent(*job, &outcome);
+            self.site.settle_unsent(job, &outcome);
             Vec::new()
         });
         (self.inboxes.len() - 1, entered)
@@ -302,8 +302,8 @@ impl World {
     /// The next message, which must be one that this lane may have.
     fn take(&mut self, number: usize) -> Option<Job> {
         let Thread::Serving { aboard, answered, .. } = &self.lanes[&number].thread else { return None };
-        let (carried, octets, proven) = (aboard.len(), aboard.iter().map(Job::size).sum::<u64>(), *answered > 0);
-        let (window, alone) = (self.window, aboard.iter().any(Job::is_suspect));
+        let (carried, octets, proven) = (aboard.len(), aboard.iter().map(|job| job.size()).sum::<u64>(), *answered > 0);
+        let (window, alone) = (self.window, aboard.iter().any(|job| job.is_suspect()));
         let fits = |size| !alone && (carried == 0 || (carried < window.messages && octets + size <= window.octets));
         let vacancy = Vacancy { fits: &fits, is_empty: carried == 0, is_proven: proven };
         let (own, busy_with_own, _) = self.of(number);

@@ -75,7 +75,7 @@ impl World {
         }
         match self.site.give_back(number, job) {
             Ok(entered) => self.start(entered),
-            Err((job, outcome)) => self.site.settle_unsent(*job, &outcome),
+            Err((job, outcome)) => self.site.settle_unsent(job, &outcome),
         }
     }
 
