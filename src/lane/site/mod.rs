@@ -170,8 +170,11 @@ impl Site {
     }
 
     fn refusal(&self, state: &State) -> Option<Outcome> {
-        let in_trouble = || state.trouble.now(Instant::now()).cloned();
-        if self.is_stopping() { Some(stopping()) } else { in_trouble() }
+        match (self.is_stopping(), state.trouble.is_known()) {
+            (true, _) => Some(stopping()),
+            (false, true) => state.trouble.now(Instant::now()).cloned(),
+            (false, false) => None,
+        }
     }
 
     /// Enters the lanes that pay for what waits.
@@ -181,10 +184,11 @@ impl Site {
 
     /// The same, for this bin and those above it.
     fn staff_from(&self, first: usize, state: &mut State) -> Vec<Handle> {
-        let (mut entered, now) = (Vec::new(), Instant::now());
+        let mut entered = Vec::new();
         if self.is_stopping() || state.queue.total() == 0 {
             return entered;
         }
+        let now = Instant::now();
         for bin in first..state.queue.bins().len() {
             let waits = state.queue.len(bin..bin + 1) > 0;
             if waits && state.crew.wants_member(bin, &state.queue, now) {
