@@ -276,3 +276,25 @@ fn a_part_of_a_line_is_thrown_away_and_an_unknown_line_still_counts() {
     line.thread.join().expect("the agent ends");
     assert!(line.model.seen.lock().is_empty());
 }
+
+/// An input that ends in a mistake of ours.
+struct Broken;
+
+impl std::io::Read for Broken {
+    fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+        panic!("a mistake, for this test")
+    }
+}
+
+#[test]
+fn a_reader_that_fails_is_an_end_of_input() {
+    let Line { office, model, .. } = Line::start(false);
+    let options = AgentOptions {
+        channel: "smtp".into(),
+        host: None,
+        route: Route::default(),
+        directory: office.transport(),
+        most_open: 10,
+    };
+    Agent::new(model, options, Output::new(Box::new(std::io::sink()))).run(Broken);
+}

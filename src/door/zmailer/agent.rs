@@ -8,7 +8,7 @@
 //! The end of input and the empty line let all that is in hand be finished. [`Agent::stop`] gives up what was not
 //! begun.
 
-use super::begin::{self, Begun};
+use super::begin;
 use super::control;
 use super::jobs::{Closing, Jobs, Key, Task};
 use super::line::{Lines, Order};
@@ -19,7 +19,7 @@ use super::parcel::Parcel;
 use super::route::Route;
 use crate::door::Delivery;
 use crate::mail::Report;
-use std::io::Read;
+use std::io::{self, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -57,6 +57,15 @@ pub struct Agent<D: Delivery> {
     pub(super) pid: u32,
 }
 
+/// With this the input has come to its end, also when the thread that reads has failed.
+struct End<'j, T>(&'j Jobs<T>);
+
+impl<T> Drop for End<'_, T> {
+    fn drop(&mut self) {
+        self.0.close(Closing::Finish);
+    }
+}
+
 impl<D: Delivery> Agent<D> {
     /// An agent that delivers through this engine and tells the scheduler this way.
     pub fn new(delivery: Arc<D>, options: AgentOptions, output: Output) -> Arc<Agent<D>> {
@@ -70,8 +79,8 @@ impl<D: Delivery> Agent<D> {
     pub fn run(self: &Arc<Agent<D>>, input: impl Read + Send + 'static) {
         let reader = Arc::clone(self);
         thread::spawn(move || {
+            let _end = End(&reader.jobs);
             reader.listen(input);
-            reader.jobs.close(Closing::Finish);
         });
         let workers: Vec<_> =
             (0..WORKERS).map(|_| Arc::clone(self)).map(|agent| thread::spawn(move || agent.work())).collect();
@@ -120,8 +129,7 @@ impl<D: Delivery> Agent<D> {
     /// Whether a recipient of ours waits in the control file, or, for a request of ETRN, nothing is said about it; an
     /// error is what to tell people.
     fn has_work(&self, key: &Key) -> Result<bool, String> {
-        let opened = Marks::open(&self.options.directory.join(key.path.as_str()));
-        let (_, octets) = opened.map_err(|_| String::new())?;
+        let (_, octets) = self.open(key)?;
         let file = control::parse(&octets).map_err(|error| error.to_string())?;
         match begin::waiting(&file, &self.options.channel, &key.host).is_empty() {
             true if file.is_turn => Ok(false),
@@ -130,22 +138,21 @@ impl<D: Delivery> Agent<D> {
         }
     }
 
+    /// The control file of a job; an error is what to tell people: nothing where there is none, since that is usual.
+    pub(super) fn open(&self, key: &Key) -> Result<(Marks, Vec<u8>), String> {
+        Marks::open(&self.options.directory.join(key.path.as_str()), self.pid).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => String::new(),
+            _ => format!("it cannot be used: {error}"),
+        })
+    }
+
     /// A worker, until all is over.
     fn work(self: &Arc<Agent<D>>) {
         while let Some(task) = self.jobs.next() {
             match task {
-                Task::Begin(key, freed) => {
-                    let begun = catch_unwind(AssertUnwindSafe(|| begin::begin(self, &key)));
-                    match begun {
-                        Ok(Begun::OnItsWay) => {}
-                        Ok(Begun::LacksRoom) => self.jobs.lacks_room(key, freed),
-                        // Locks that a panic leaves go with this process.
-                        Err(_) => self.jobs.done(&key),
-                        Ok(Begun::Over(lines)) => {
-                            self.jobs.done(&key);
-                            self.output.say(lines.as_bytes());
-                        }
-                    }
+                // What a panic leaves behind is dropped, and ends that way.
+                Task::Begin(turn) => {
+                    let _ = catch_unwind(AssertUnwindSafe(|| begin::begin(self, turn)));
                 }
                 Task::Finish((parcel, report)) => {
                     let _ = catch_unwind(AssertUnwindSafe(|| parcel.settle(&report)));
