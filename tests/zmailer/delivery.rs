@@ -236,3 +236,52 @@ fn a_large_message_goes_from_the_spool_file() {
     );
     assert!(scheduler.end().success());
 }
+
+/// The octets that a process may write to a file, as the system has it.
+fn file_limit(pid: u32) -> usize {
+    let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).expect("readable");
+    let line = limits.lines().find(|line| line.starts_with("Max file size")).expect("it is there");
+    line.split_whitespace().nth(3).expect("a soft limit").parse().expect("a limit")
+}
+
+/// The disk takes nothing, or a part of a line: what cannot be recorded is told otherwise or waits, what needs no line
+/// is as ever, and nothing of the part stays.
+#[test]
+fn diagnostics_that_cannot_be_written_change_nothing_for_the_others() {
+    let extensions = pipelane::sink::Extensions::ALL.without("DSN").expect("it exists");
+    let options = pipelane::sink::SinkOptions { extensions, ..Default::default() };
+    let (office, sink) = (Office::new(), pipelane::sink::Sink::start(options).expect("a sink"));
+    let (force, binary) = (force(&sink), env!("CARGO_BIN_EXE_pipelane"));
+    let script = format!("trap '' XFSZ; ulimit -f 8; exec {binary} ta -c smtp {} {}", force[0], force[1]);
+    let mut scheduler = Scheduler::start_words(&office, &["/bin/sh", "-c", &script], 0);
+    scheduler.run_until("the start", |scheduler| scheduler.hungry == 1);
+    let limit = file_limit(scheduler.pid());
+    let recipients = || {
+        let users = [("u@b.test", "N NOTIFY=SUCCESS"), ("reject-550@b.test", "N NOTIFY=NEVER"), ("v@b.test", "R FULL")];
+        let mut to: Vec<_> = users.into_iter().map(|(user, line)| to("b.test", user).with(line)).collect();
+        to.push(crate::office::to("b.test", "reject-551@b.test"));
+        to
+    };
+    for (path, left) in [("1-1", 0), ("2-1", 100)] {
+        let bare = "X: \n".len() + {
+            office.post(path, &[], &[group(recipients(), "")], "x\n");
+            office.control(path).len()
+        };
+        let headers = format!("X: {}\n", "x".repeat(limit - left - bare));
+        let posted = office.post(path, &[], &[group(recipients(), &headers)], "x\n");
+        let before = office.control(path);
+        assert_eq!(before.len(), limit - left);
+        scheduler.know(&posted);
+        scheduler.run_until("all four", |scheduler| {
+            posted.recipients.keys().all(|offset| scheduler.told.contains_key(&(posted.id(), *offset)))
+        });
+        let told = ["u@b.test", "reject-550@b.test", "v@b.test", "reject-551@b.test"]
+            .map(|user| scheduler.last(&posted, user));
+        assert_eq!(told.each_ref().map(|told| told.status.as_str()), ["ok", "error2", "ok3", "deferred"], "{told:?}");
+        assert!(told[0].notary.starts_with("u@b.test\x01relayed\x01"), "{told:?}");
+        assert!(told[3].message.starts_with("the failure cannot be recorded: "), "{told:?}");
+        assert_eq!(office.control(path).len(), before.len(), "nothing was added");
+    }
+    assert!(scheduler.comments.iter().all(|comment| comment.contains("diagnostics cannot be written")));
+    assert!(scheduler.end().success());
+}

@@ -309,7 +309,7 @@ impl<'o> Scheduler<'o> {
         let octets = self.office.control(path);
         let mark = &octets[offset + 1..offset + 8];
         let expected = match status {
-            "ok2" | "ok3" => b'+',
+            "ok" | "ok2" | "ok3" => b'+',
             "error2" => b'-',
             "deferred" | "deferall" | "retryat" => b' ',
             _ => panic!("unknown diagnostic type: {line:?}"),
@@ -325,5 +325,5 @@ impl<'o> Scheduler<'o> {
 }
 
 pub fn is_final(status: &str) -> bool {
-    ["ok2", "ok3", "error2"].contains(&status)
+    ["ok", "ok2", "ok3", "error2"].contains(&status)
 }

@@ -19,6 +19,7 @@ use super::parcel::Parcel;
 use super::route::Route;
 use crate::door::Delivery;
 use crate::mail::Report;
+use crate::sync::Mutex;
 use std::io::{self, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -54,6 +55,8 @@ pub struct Agent<D: Delivery> {
     pub(super) output: Output,
     pub(super) jobs: Jobs<(Parcel<D>, Report)>,
     pub(super) outages: Outages,
+    /// Held by whoever appends to a control file: two hosts may be in one.
+    pub(super) appends: Mutex<()>,
     pub(super) pid: u32,
 }
 
@@ -71,7 +74,8 @@ impl<D: Delivery> Agent<D> {
     pub fn new(delivery: Arc<D>, options: AgentOptions, output: Output) -> Arc<Agent<D>> {
         let jobs = Jobs::new(MOST_JOBS, options.most_open);
         let pid = std::process::id();
-        Arc::new(Agent { delivery, options, output, jobs, outages: Outages::default(), pid })
+        let (outages, appends) = (Outages::default(), Mutex::new(()));
+        Arc::new(Agent { delivery, options, output, jobs, outages, appends, pid })
     }
 
     /// Serves the scheduler until it says that this is the end, or goes away, or [`Agent::stop`] is called; all that

@@ -8,7 +8,7 @@
 
 use super::control::{MAX_FILE, State};
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -86,20 +86,31 @@ impl Marks {
         Ok(())
     }
 
-    /// Appends lines: all of them, on the disk, or none.
+    /// Appends lines: all of them, on the disk, or none, as far as that can be had where other processes append too. In
+    /// this process one does so at a time; that is the caller's affair.
     pub fn append(&self, lines: &[u8]) -> io::Result<()> {
         let mut end = open(&self.path, OpenOptions::new().append(true))?;
         let (own, other) = (self.file.metadata()?, end.metadata()?);
         if (own.dev(), own.ino()) != (other.dev(), other.ino()) {
             return Err(io::Error::new(io::ErrorKind::NotFound, "another file has taken its place"));
         }
-        let written = end.write(lines);
-        if written.as_ref().is_ok_and(|octets| *octets == lines.len()) {
-            return end.sync_data();
-        }
-        // Half a line would be taken for the beginning of the next one.
-        end.set_len(other.len())?;
-        written.and(Err(io::Error::new(io::ErrorKind::WriteZero, "the disk took only a part")))
+        let octets = end.write(lines)?;
+        let done = match octets == lines.len() {
+            true => end.sync_data(),
+            false => Err(io::Error::new(io::ErrorKind::WriteZero, "the disk took only a part")),
+        };
+        done.inspect_err(|_| take_back(&mut end, octets))
+    }
+}
+
+/// Takes so many octets away that were just appended here: half a line would be taken for the beginning of the next
+/// one. Where somebody has written behind them they stay, since what is theirs must.
+fn take_back(end: &mut File, octets: usize) {
+    if let (Ok(behind), Ok(data)) = (end.stream_position(), end.metadata())
+        && data.len() == behind
+    {
+        // What cannot be taken back stays; there is nobody else to ask.
+        let _ = end.set_len(behind.saturating_sub(octets as u64));
     }
 }
 
@@ -183,6 +194,20 @@ mod tests {
         assert!(marks.append(b"d\n").is_err());
         assert_eq!(text(&path), "another");
         marks.mark(0, b'+').expect("a file without a name can be marked");
+    }
+
+    #[test]
+    fn a_part_of_a_line_is_taken_back_unless_somebody_has_written_behind_it() {
+        let (_directory, path) = file(LINE);
+        let append = || open(&path, OpenOptions::new().append(true)).expect("opens");
+        let mut end = append();
+        end.write_all(b"d 0:1").expect("written");
+        take_back(&mut end, 5);
+        assert_eq!(text(&path), LINE);
+        end.write_all(b"d 0:1").expect("written");
+        append().write_all(b"d 9:9:-1::1\tx\ty\n").expect("written");
+        take_back(&mut end, 5);
+        assert_eq!(text(&path), format!("{LINE}d 0:1d 9:9:-1::1\tx\ty\n"));
     }
 
     #[test]

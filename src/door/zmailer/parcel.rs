@@ -106,7 +106,7 @@ impl<D: Delivery> Parcel<D> {
         let Some(job) = self.job.take().filter(|_| !self.listed.is_empty()) else { return };
         let listed = &self.listed;
         let mut verdicts = job.held.agent.verdicts(&job.key, Some(&job.next_hop), listed, report);
-        job.diagnose(listed, &mut verdicts);
+        job.diagnose(listed, report, &mut verdicts);
         job.mark(listed, &verdicts);
         if let Some(path) = &job.verbose {
             verbose::tell(&job.held.agent.options.directory, path, listed, report);
@@ -129,21 +129,23 @@ impl<D: Delivery> Drop for Parcel<D> {
 }
 
 impl<D: Delivery> Active<D> {
-    /// Writes the `d` lines. Without its line a failure is none that anybody would hear of, so it waits then.
-    fn diagnose(&self, listed: &[Listed], verdicts: &mut [Verdicts]) {
+    /// Writes the `d` lines. Where they cannot be written, those who would have had one are told of without.
+    fn diagnose(&self, listed: &[Listed], report: &Report, verdicts: &mut [Verdicts]) {
         let lines: String = verdicts.iter().filter_map(|verdict| verdict.diagnosis.as_deref()).collect();
         if lines.is_empty() {
             return;
         }
-        let Err(error) = self.marks.append(lines.as_bytes()) else { return };
-        let path = self.key.path.as_str();
-        self.held.agent.output.comment(&format!("{path}: the diagnostics cannot be written: {error}"));
-        let storage =
-            Outcome::deferred(EnhancedStatus::new(4, 3, 1), format!("the failure cannot be recorded: {error}"));
-        let storage = Report::uniform(1, storage);
-        let failed = verdicts.iter_mut().zip(listed).filter(|(verdict, _)| verdict.mark == b'-');
-        for (verdict, listed) in failed {
-            *verdict = self.held.agent.about(&self.key).verdict(listed, &storage, 0, Deferral::Own);
+        let appended = {
+            let _alone = self.held.agent.appends.lock();
+            self.marks.append(lines.as_bytes())
+        };
+        let Err(error) = appended else { return };
+        let (path, why) = (self.key.path.as_str(), error.to_string());
+        self.held.agent.output.comment(&format!("{path}: the diagnostics cannot be written: {why}"));
+        let about = self.held.agent.about(&self.key);
+        let all = verdicts.iter_mut().zip(listed).enumerate();
+        for (index, (verdict, listed)) in all.filter(|(_, (verdict, _))| verdict.diagnosis.is_some()) {
+            *verdict = about.unrecorded(listed, report, index, &why);
         }
     }
 
