@@ -196,6 +196,8 @@ fn a_host_that_is_no_host_and_an_address_that_is_none() {
     assert!(scheduler.end().success());
 }
 
+/// Whatever keeps a file from being used is said. Only what the scheduler can do nothing about by reading it again is
+/// put off.
 #[test]
 fn a_file_that_cannot_be_used_is_commented_on_and_read_again() {
     let office = Office::new();
@@ -209,9 +211,39 @@ fn a_file_that_cannot_be_used_is_commented_on_and_read_again() {
     office.write("transport", "1-1", &text);
     std::fs::remove_file(office.path().join("queue/1-1")).expect("there");
     scheduler.feed_again(&good);
-    scheduler.run_until("a second resync", |scheduler| scheduler.resyncs.len() == 2);
-    assert!(scheduler.comments[1].contains("../queue/1-1"), "{:?}", scheduler.comments);
+    scheduler.run_until_told(1, &["deferred"]);
+    let told = scheduler.last(&good, "u@b.test");
+    assert!(told.message.starts_with("the message cannot be read: ../queue/1-1: "), "{told:?}");
+    assert!(told.notary.contains("\x01delayed\x014.3.0\x01"), "{told:?}");
     assert_eq!(office.control("1-1"), text.as_bytes(), "nothing was locked");
+    office.write("transport", "1-1", &text.replacen("i 1-1", "i x-1", 1));
+    scheduler.feed_again(&good);
+    scheduler.run_until("a second deferral", |scheduler| scheduler.told.values().any(|told| told.len() == 2));
+    std::fs::create_dir(office.transport().join("2-1")).expect("made");
+    scheduler.write(b"2-1\tb.test\n");
+    scheduler.run_until("a second resync", |scheduler| scheduler.resyncs.contains(&"2-1".to_owned()));
+    assert!(scheduler.comments[1].starts_with("# 2-1: it cannot be used: "), "{:?}", scheduler.comments);
+    scheduler.write(b"3-1\tb.test\n");
+    scheduler.run_until("a third resync", |scheduler| scheduler.resyncs.contains(&"3-1".to_owned()));
+    assert_eq!(scheduler.comments.len(), 2, "a file that is gone is nothing new: {:?}", scheduler.comments);
+    assert!(scheduler.end().success());
+}
+
+#[test]
+fn a_recipient_that_cannot_be_read_does_not_hold_up_the_others() {
+    let (office, sink) = (Office::new(), sink(0));
+    let mut scheduler = Scheduler::start(&office, &force(&sink), 0);
+    let posted = office.post_simple("1-1", vec![to("b.test", "u@b.test"), to("b.test", "").with("N NOTIFY=NEVER")]);
+    let text = String::from_utf8(office.control("1-1")).expect("UTF-8");
+    let text = text.replacen("b.test  65534", "b.test       ", 1);
+    office.write("transport", "1-1", &text);
+    scheduler.know(&posted);
+    scheduler.run_until_told(1, &["ok3"]);
+    assert!(scheduler.comments[0].contains("# 1-1: the line \"r\" at offset "), "{:?}", scheduler.comments);
+    // Nobody is left but the one who cannot be read, and that is said.
+    scheduler.feed_again(&posted);
+    scheduler.run_until("a resync", |scheduler| scheduler.resyncs.len() == 1);
+    assert_eq!(scheduler.comments.len(), 2, "{:?}", scheduler.comments);
     assert!(scheduler.end().success());
 }
 

@@ -12,7 +12,7 @@ use super::begin;
 use super::control;
 use super::jobs::{Closing, Jobs, Key, Task};
 use super::line::{Lines, Order};
-use super::marks::Marks;
+use super::marks::{LARGEST_PID, Marks};
 use super::outages::Outages;
 use super::output::{self, Output};
 use super::parcel::Parcel;
@@ -84,6 +84,7 @@ impl<D: Delivery> Agent<D> {
         let reader = Arc::clone(self);
         thread::spawn(move || {
             let _end = End(&reader.jobs);
+            reader.introduce();
             reader.listen(input);
         });
         let workers: Vec<_> =
@@ -97,6 +98,17 @@ impl<D: Delivery> Agent<D> {
     /// Gives up what was not begun. What was begun ends with the engine.
     pub fn stop(&self) {
         self.jobs.close(Closing::GiveUp);
+    }
+
+    /// A PID that does not fit in its field looks like the first six digits of it, which is the PID of somebody else.
+    fn introduce(&self) {
+        if self.pid > LARGEST_PID {
+            self.output.comment(&format!(
+                "this process is number {}, over {LARGEST_PID}: the scheduler takes its locks for those of another one; \
+                 set kernel.pid_max to 1000000",
+                self.pid
+            ));
+        }
     }
 
     /// Answers each line with one `#hungry`.
@@ -137,7 +149,7 @@ impl<D: Delivery> Agent<D> {
         let file = control::parse(&octets).map_err(|error| error.to_string())?;
         match begin::waiting(&file, &self.options.channel, &key.host).is_empty() {
             true if file.is_turn => Ok(false),
-            true => Err(String::new()),
+            true => Err(file.left_out.first().map_or(String::new(), ToString::to_string)),
             false => Ok(true),
         }
     }

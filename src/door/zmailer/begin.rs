@@ -89,32 +89,33 @@ impl<'f, D: Delivery> Beginning<'f, D> {
             Ok(next_hop) => next_hop,
             Err(why) => {
                 let outcome = Outcome::deferred(EnhancedStatus::new(4, 1, 2), why);
-                return self.defer(held, None, &entries, outcome);
+                return self.defer(held, false, &entries, outcome);
             }
         };
         if let Some(trouble) = self.agent.delivery.trouble(&next_hop) {
-            return self.defer(held, Some(&next_hop), &entries, trouble);
+            return self.defer(held, true, &entries, trouble);
         }
         match self.spool() {
             Ok(spool) => self.dispatch(held, marks, next_hop, &entries, &Arc::new(spool)),
-            Err(why) => over(self.agent, held, &output::resync(self.key.path.as_str(), &why)),
+            Err(why) => self.defer(held, false, &entries, Outcome::deferred(EnhancedStatus::new(4, 3, 0), why)),
         }
     }
 
-    /// Tells that nothing was tried. Nothing was locked, so there is nothing to mark.
-    fn defer(&self, held: Held<D>, next_hop: Option<&NextHop>, entries: &[&Entry<'_>], outcome: Outcome) {
+    /// Tells that nothing was tried, perhaps since the site cannot be reached. Nothing was locked, so there is nothing to
+    /// mark.
+    fn defer(&self, held: Held<D>, of_site: bool, entries: &[&Entry<'_>], outcome: Outcome) {
         let listed: Vec<Listed> = entries.iter().map(|entry| Listed::of(entry, None).0).collect();
         let report = Report::uniform(listed.len(), outcome);
-        let verdicts = self.agent.verdicts(self.key, next_hop, &listed, &report);
+        let verdicts = self.agent.verdicts(self.key, of_site, &listed, &report);
         drop(held);
         self.agent.tell(&verdicts);
     }
 
     fn spool(&self) -> Result<File, String> {
         let name = std::str::from_utf8(self.file.spool).ok().and_then(|name| self.key.path.spool(name));
-        let name = name.ok_or("its line \"i\" names no spool file")?;
+        let name = name.ok_or("the line \"i\" of the control file names no spool file")?;
         let opened = marks::open(&self.agent.options.directory.join(&name), OpenOptions::new().read(true));
-        opened.map_err(|error| format!("{name}: {error}"))
+        opened.map_err(|error| format!("the message cannot be read: {name}: {error}"))
     }
 
     /// Hands over the messages that there is room for; the rest of the job comes behind them.
@@ -137,6 +138,9 @@ impl<'f, D: Delivery> Beginning<'f, D> {
             return held.lacks_room();
         }
         self.agent.jobs.found_room();
+        for why in self.file.left_out.iter().filter(|_| self.from == 0) {
+            self.agent.output.comment(&format!("{}: {why}", self.key.path.as_str()));
+        }
         held.rest = groups.get(rooms.len()).map(|group| group.first.offset);
         // The rules of the next hop, but a line end is LF in the files of the queue.
         let rules = intake::rules(&config, std::slice::from_ref(&next_hop), config.limits.message_size);

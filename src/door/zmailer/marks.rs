@@ -12,6 +12,9 @@ use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+/// The largest PID that fits in its field.
+pub(super) const LARGEST_PID: u32 = 999_999;
+
 /// An open control file.
 #[derive(Debug)]
 pub(super) struct Marks {

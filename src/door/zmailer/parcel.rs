@@ -105,7 +105,8 @@ impl<D: Delivery> Parcel<D> {
     fn end(&mut self, report: &Report) {
         let Some(job) = self.job.take().filter(|_| !self.listed.is_empty()) else { return };
         let listed = &self.listed;
-        let mut verdicts = job.held.agent.verdicts(&job.key, Some(&job.next_hop), listed, report);
+        let of_site = report.route.is_none() && job.held.agent.delivery.trouble(&job.next_hop).is_some();
+        let mut verdicts = job.held.agent.verdicts(&job.key, of_site, listed, report);
         job.diagnose(listed, report, &mut verdicts);
         job.mark(listed, &verdicts);
         if let Some(path) = &job.verbose {
@@ -162,19 +163,12 @@ impl<D: Delivery> Active<D> {
 }
 
 impl<D: Delivery> Agent<D> {
-    /// What becomes of recipients by this report.
-    pub(super) fn verdicts(
-        &self,
-        key: &Key,
-        next_hop: Option<&NextHop>,
-        listed: &[Listed],
-        report: &Report,
-    ) -> Vec<Verdicts> {
+    /// What becomes of recipients by this report; deferrals may be those of a site that cannot be reached.
+    pub(super) fn verdicts(&self, key: &Key, of_site: bool, listed: &[Listed], report: &Report) -> Vec<Verdicts> {
         if report.outcomes.iter().any(Outcome::is_delivered) {
             self.outages.is_over(&key.host);
         }
         let about = self.about(key);
-        let of_site = report.route.is_none() && next_hop.is_some_and(|hop| self.delivery.trouble(hop).is_some());
         let verdict = |(index, listed): (usize, &Listed)| {
             let is_deferred = report.outcomes.get(index).is_some_and(|outcome| outcome.verdict == Verdict::Deferred);
             let deferral = match of_site && is_deferred {
@@ -189,7 +183,7 @@ impl<D: Delivery> Agent<D> {
 
     /// Tells that these were not tried. They have no marks.
     pub(super) fn defer(&self, key: &Key, listed: &[Listed], outcome: Outcome) {
-        self.tell(&self.verdicts(key, None, listed, &Report::uniform(listed.len(), outcome)));
+        self.tell(&self.verdicts(key, false, listed, &Report::uniform(listed.len(), outcome)));
     }
 
     /// Tells the scheduler, in one write.
