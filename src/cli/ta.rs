@@ -85,14 +85,27 @@ enum Stage {
 
 /// Serves the scheduler.
 pub fn run(arguments: TaArgs) -> ExitCode {
-    let output = match io::stdout().as_fd().try_clone_to_owned() {
-        Ok(own) => Output::new(Box::new(File::from(own))),
+    let output = io::stdout().as_fd().try_clone_to_owned().and_then(|own| Output::new(Box::new(File::from(own))));
+    let output = match output {
+        Ok(output) => output,
         Err(error) => return refuse(EX_TEMPFAIL, &format!("standard output cannot be used: {error}")),
     };
+    let written = Written(&output);
     comment_on_all(&output);
-    match prepare(&arguments, &output) {
-        Ok((engine, agent)) => serve(&engine, &agent),
+    let ended = prepare(&arguments, &output).and_then(|(engine, agent)| serve(&engine, &agent));
+    drop(written);
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
         Err((status, why)) => refuse(status, &why),
+    }
+}
+
+/// When this is gone all that was said has been written, also where a panic ends it.
+struct Written<'o>(&'o Output);
+
+impl Drop for Written<'_> {
+    fn drop(&mut self) {
+        self.0.flush();
     }
 }
 
@@ -149,14 +162,12 @@ fn prepare(arguments: &TaArgs, output: &Output) -> Result<Prepared, (u8, String)
     Ok((engine, agent))
 }
 
-fn serve(engine: &Arc<Engine>, agent: &Arc<Agent<Engine>>) -> ExitCode {
-    if let Err(error) = follow_signals(engine, agent) {
-        return refuse(EX_TEMPFAIL, &format!("cannot catch signals: {error}"));
-    }
+fn serve(engine: &Arc<Engine>, agent: &Arc<Agent<Engine>>) -> Result<(), (u8, String)> {
+    follow_signals(engine, agent).map_err(|error| (EX_TEMPFAIL, format!("cannot catch signals: {error}")))?;
     agent.run(io::stdin());
     // All is marked and told; closing in good order is a courtesy with a limit.
     engine.drain_until(Instant::now() + FAREWELL);
-    ExitCode::SUCCESS
+    Ok(())
 }
 
 fn follow_signals(engine: &Arc<Engine>, agent: &Arc<Agent<Engine>>) -> io::Result<()> {

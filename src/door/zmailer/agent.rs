@@ -26,7 +26,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 
-/// Threads that open, mark and tell. They wait for the disk and the scheduler only.
+/// Threads that open, mark and tell. They wait for the disk only.
 const WORKERS: usize = 4;
 
 /// Jobs in hand at the most; beyond it `#hungry` is held back.
@@ -93,6 +93,7 @@ impl<D: Delivery> Agent<D> {
             // Panics of tasks end in the worker; there is nothing else in it.
             let _ = worker.join();
         }
+        self.output.flush();
     }
 
     /// Gives up what was not begun. What was begun ends with the engine.
