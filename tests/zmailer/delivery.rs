@@ -77,6 +77,23 @@ fn two_groups_with_different_headers_senders_and_results() {
 }
 
 #[test]
+fn no_sender_is_the_null_sender_and_one_that_cannot_be_told_fails() {
+    let (office, sink) = (Office::new(), sink(0));
+    let of = |sender: &str, user: &str| Group { sender: sender.into(), ..group(vec![to("b.test", user)], "A: b\n") };
+    let groups =
+        [of("smtp a.test", "u@b.test"), of("smtp a.test <>", "v@b.test"), of("smtp a.test \x01@a", "w@b.test")];
+    let posted = office.post("1-1", &[], &groups, "x\n");
+    let mut scheduler = Scheduler::start(&office, &force(&sink), 0);
+    scheduler.know(&posted);
+    scheduler.run_until_told(3, &["ok3", "error2"]);
+    assert_eq!(["u@b.test", "v@b.test"].map(|user| scheduler.last(&posted, user).status), ["ok3", "ok3"]);
+    assert!(scheduler.last(&posted, "w@b.test").message.contains("a control character"));
+    assert!(scheduler.end().success());
+    assert!(sink.messages().iter().all(|message| message.sender.is_empty()));
+    no_mistakes(&sink);
+}
+
+#[test]
 fn two_thousand_recipients_in_one_control_file() {
     let (office, sink) = (Office::new(), sink(0));
     let user = |n: usize| if n % 100 == 7 { format!("reject-550+{n}@b.test") } else { format!("u{n}@b.test") };

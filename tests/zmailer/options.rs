@@ -28,6 +28,8 @@ fn an_option_that_means_nothing_here_is_refused_with_comments_only() {
         (&["-c", "smtp", "-S", "/etc/tls"], "'-S'"),
         (&["-c", "smtp", "-T", "5m"], "conn="),
         (&["-c", "smtp", "-L", "eth0"], "interface"),
+        (&["-c", "smtp", "-h", "-x.test"], "-h <NAME>"),
+        (&["-c", "smtp", "-h", "a b"], "expected a domain"),
         (&["-c", "smtp", "-F", "a/b"], "-F a/b"),
         (&["-c", "smtp", "-l", "/nonexistent/log"], "/nonexistent/log"),
         (&["-c", "smtp", "--config", "/nonexistent.toml"], "/nonexistent.toml"),
@@ -269,22 +271,32 @@ fn the_protocol_log_and_the_trace_for_the_user() {
     assert!(said.contains(&"S: 1-1\tb.test") && said.iter().any(|said| said.starts_with("T: 1/")), "{log}");
 }
 
-/// The agent may run as root: what the `v` line names must be there, and be no link.
+/// The agent may run as root: what the `v` line names must be there, be no link, and belong to who sent the message.
 #[test]
-fn the_trace_makes_no_file_and_follows_no_link() {
+fn the_trace_makes_no_file_follows_no_link_and_is_the_senders_own() {
     let (office, sink) = (Office::new(), sink(0));
     let aim = office.path().join("aim");
     std::fs::write(&aim, "").expect("written");
     std::os::unix::fs::symlink(&aim, office.path().join("public/link")).expect("linked");
     std::fs::hard_link(&aim, office.path().join("public/hard")).expect("linked");
     let mut scheduler = Scheduler::start(&office, &force(&sink), 0);
-    for (path, trace) in
-        [("1-1", "v ../public/link"), ("2-1", "v ../public/new"), ("3-1", "v ../aim"), ("4-1", "v ../public/hard")]
-    {
+    let of_another = office.path().join("public/another");
+    std::fs::write(&of_another, "").expect("written");
+    // Only root can give a file away.
+    let is_given = std::os::unix::fs::chown(&of_another, Some(12345), None).is_ok();
+    let another = if is_given { "v ../public/another" } else { "v ../public/new" };
+    for (path, trace) in [
+        ("1-1", "v ../public/link"),
+        ("2-1", "v ../public/new"),
+        ("3-1", "v ../aim"),
+        ("4-1", "v ../public/hard"),
+        ("5-1", another),
+    ] {
         scheduler.know(&office.post(path, &[trace], &[group(vec![to("b.test", "u@b.test")], "Subject: x\n")], "x\n"));
     }
-    scheduler.run_until_told(4, &["ok3"]);
+    scheduler.run_until_told(5, &["ok3"]);
     assert!(scheduler.end().success());
     assert_eq!(std::fs::read_to_string(aim).expect("readable"), "");
+    assert_eq!(std::fs::read_to_string(of_another).expect("readable"), "");
     assert!(!office.path().join("public/new").exists());
 }

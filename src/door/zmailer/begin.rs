@@ -10,6 +10,7 @@ use super::marks::{self, Marks};
 use super::output;
 use super::parcel::{Active, Held, Parcel};
 use super::recipient::{self, Listed};
+use super::verbose::Trace;
 use crate::door::lmtp::intake;
 use crate::door::{Delivery, Reply};
 use crate::lane::Ticket;
@@ -145,7 +146,7 @@ impl<'f, D: Delivery> Beginning<'f, D> {
         // The rules of the next hop, but a line end is LF in the files of the queue.
         let rules = intake::rules(&config, std::slice::from_ref(&next_hop), config.limits.message_size);
         let rules = ContentRules { normalise_newlines: true, ..rules };
-        let verbose = self.file.verbose.map(|path| String::from_utf8_lossy(path).into_owned());
+        let verbose = self.file.verbose.and_then(|path| Trace::of(path, spool));
         let job = Arc::new(Active { held, key: self.key.clone(), next_hop, marks, verbose });
         // The last group has the job itself: with its end the job is over, wherever this thread is then.
         for ((group, job), room) in groups.into_iter().zip(repeat_n(job, rooms.len())).zip(rooms) {
@@ -216,12 +217,12 @@ impl<'f, D: Delivery> Beginning<'f, D> {
         Ok(Message { queue_id, next_hop: job.next_hop.clone(), envelope, content: Some(content) })
     }
 
-    /// Channel `error` is the null sender, whatever the user.
+    /// Channel `error` is the null sender, whatever the user; so is no user on any channel.
     fn sender(&self, index: usize) -> Result<Address, String> {
         let sender = &self.file.senders[index];
-        match sender.channel {
-            b"error" => Ok(Address::null()),
-            _ => recipient::address(sender.user),
+        match (sender.channel, sender.user) {
+            (b"error", _) | (_, b"" | b"<>") => Ok(Address::null()),
+            (_, user) => recipient::address(user),
         }
     }
 }

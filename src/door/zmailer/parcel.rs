@@ -9,7 +9,7 @@ use super::jobs::{Key, Turn};
 use super::marks::Marks;
 use super::recipient::Listed;
 use super::report::{About, Deferral, Verdicts};
-use super::verbose;
+use super::verbose::Trace;
 use crate::door::Delivery;
 use crate::mail::{EnhancedStatus, NextHop, Outcome, Report, Verdict};
 use std::sync::Arc;
@@ -34,7 +34,7 @@ pub(super) struct Active<D: Delivery> {
     pub next_hop: NextHop,
     pub marks: Marks,
     /// The file that a trace for the user goes to.
-    pub verbose: Option<String>,
+    pub verbose: Option<Trace>,
 }
 
 /// Recipients of one message, all locked by this process.
@@ -109,8 +109,8 @@ impl<D: Delivery> Parcel<D> {
         let mut verdicts = job.held.agent.verdicts(&job.key, of_site, listed, report);
         job.diagnose(listed, report, &mut verdicts);
         job.mark(listed, &verdicts);
-        if let Some(path) = &job.verbose {
-            verbose::tell(&job.held.agent.options.directory, path, listed, report);
+        if let Some(trace) = &job.verbose {
+            trace.tell(&job.held.agent.options.directory, listed, report);
         }
         let agent = Arc::clone(&job.held.agent);
         // Not in hand any more before it is told: the scheduler may feed it again at once.
