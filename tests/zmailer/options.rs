@@ -17,7 +17,9 @@ fn said(words: &[&str]) -> (ExitStatus, String) {
     socket.shutdown(std::net::Shutdown::Write).expect("open");
     let mut text = String::new();
     socket.read_to_string(&mut text).expect("UTF-8");
-    (child.wait().expect("ended"), text)
+    // Said on a machine with large process numbers.
+    let lines = text.split_inclusive('\n').filter(|line| !line.contains("kernel.pid_max"));
+    (child.wait().expect("ended"), lines.collect())
 }
 
 #[test]

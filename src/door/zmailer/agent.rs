@@ -84,7 +84,9 @@ impl<D: Delivery> Agent<D> {
         let reader = Arc::clone(self);
         thread::spawn(move || {
             let _end = End(&reader.jobs);
-            reader.introduce();
+            if let Some(warning) = warning(reader.pid) {
+                reader.output.comment(&warning);
+            }
             reader.listen(input);
         });
         let workers: Vec<_> =
@@ -99,17 +101,6 @@ impl<D: Delivery> Agent<D> {
     /// Gives up what was not begun. What was begun ends with the engine.
     pub fn stop(&self) {
         self.jobs.close(Closing::GiveUp);
-    }
-
-    /// A PID that does not fit in its field looks like the first six digits of it, which is the PID of somebody else.
-    fn introduce(&self) {
-        if self.pid > LARGEST_PID {
-            self.output.comment(&format!(
-                "this process is number {}, over {LARGEST_PID}: the scheduler takes its locks for those of another one; \
-                 set kernel.pid_max to 1000000",
-                self.pid
-            ));
-        }
     }
 
     /// Answers each line with one `#hungry`.
@@ -176,5 +167,26 @@ impl<D: Delivery> Agent<D> {
                 }
             }
         }
+    }
+}
+
+/// A PID that does not fit in its field looks like the first six digits of it, which are the PID of somebody else.
+fn warning(pid: u32) -> Option<String> {
+    (pid > LARGEST_PID).then(|| {
+        format!(
+            "this process is number {pid}, over {LARGEST_PID}: the scheduler takes its locks for those of another one; \
+             set kernel.pid_max to 1000000"
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pid_that_does_not_fit_in_a_lock_is_told_of() {
+        assert_eq!(warning(999_999), None);
+        assert!(warning(1_000_000).is_some_and(|text| text.contains("number 1000000") && text.contains("pid_max")));
     }
 }
