@@ -213,7 +213,8 @@ impl Write for Comments {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sync::{Receiver, bounded};
+    use crate::sync::atomic::{AtomicBool, Ordering};
+    use crate::sync::{Receiver, Sender, bounded, unbounded};
 
     /// Keeps what it is given.
     #[derive(Clone, Default)]
@@ -252,47 +253,63 @@ mod tests {
         );
     }
 
-    /// Takes nothing until it is let, by a word or by the end of words.
-    struct Stuck(Receiver<()>, Kept);
+    /// Takes nothing until nobody holds it any more, and tells when it is asked to.
+    struct Stuck {
+        asked: Sender<()>,
+        held: Receiver<()>,
+        kept: Kept,
+    }
 
     impl Write for Stuck {
         fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-            let _ = self.0.recv();
-            self.1.write(octets)
+            let _ = self.asked.send(());
+            let _ = self.held.recv();
+            self.kept.write(octets)
         }
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
     }
 
+    /// An output that is stuck with its first line; what it will have written, and what to drop to let it go.
+    fn stuck() -> (Output, Kept, Sender<()>) {
+        let (kept, (asked, is_asked), (hold, held)) = (Kept::default(), unbounded(), bounded(0));
+        let output = output(Stuck { asked, held, kept: kept.clone() });
+        output.say(b"#first\n");
+        is_asked.recv().expect("it writes");
+        (output, kept, hold)
+    }
+
     #[test]
     fn only_who_takes_jobs_waits_for_the_scheduler_to_read() {
-        let (kept, (free, stuck)) = (Kept::default(), bounded(0));
-        let output = output(Stuck(stuck, kept.clone()));
+        let ((output, kept, hold), is_free) = (stuck(), AtomicBool::new(false));
         let long = [vec![b'x'; MUCH], b"\n".to_vec()].concat();
         (0..3).for_each(|_| output.say(&long));
         output.comment("this is too much");
         thread::scope(|scope| {
-            let hungry = scope.spawn(|| output.hungry());
-            assert!(!hungry.is_finished());
-            drop(free);
+            scope.spawn(|| {
+                output.hungry();
+                assert!(is_free.load(Ordering::SeqCst), "it did not wait");
+            });
+            is_free.store(true, Ordering::SeqCst);
+            drop(hold);
         });
         output.comment("and this is not");
         output.flush();
         let said = String::from_utf8(kept.0.lock().clone()).expect("UTF-8");
-        let last: Vec<&str> = said.lines().skip(3).collect();
+        let last: Vec<&str> = said.lines().skip(4).collect();
         assert_eq!(last, ["#hungry", "# 1 comments were left out", "# and this is not"]);
     }
 
     #[test]
     fn the_last_words_are_written() {
-        let (kept, (free, stuck)) = (Kept::default(), bounded(0));
-        output(Stuck(stuck, kept.clone())).say(b"#last\n");
-        drop(free);
+        let (output, kept, hold) = stuck();
+        output.say(b"#last\n");
+        drop((output, hold));
         while Arc::strong_count(&kept.0) > 1 {
             thread::yield_now();
         }
-        assert_eq!(*kept.0.lock(), b"#last\n");
+        assert_eq!(*kept.0.lock(), b"#first\n#last\n");
     }
 
     #[test]
