@@ -1,7 +1,8 @@
 //! The beginning of a job: control file, recipients, room, locks, content, and over to the engine.
 //!
-//! Nothing is locked before the engine has room for all of it, so that what waits here can still be taken by somebody
-//! else. A message is made of all recipients that have the same sender and the same headers.
+//! A message is made of all recipients that have the same sender and the same headers. None of them is locked before the
+//! engine has room for it, so that what waits here can still be taken by somebody else. Messages that find no room come
+//! in a further turn of the job, behind those that did.
 
 use super::agent::Agent;
 use super::control::{self, ControlFile, Entry, State};
@@ -188,6 +189,8 @@ impl<'f, D: Delivery> Beginning<'f, D> {
                 self.agent.delivery.submit(message, room, ticket);
             }
             Err(outcome) => {
+                // Free before its end wakes somebody up who looks for it.
+                drop(room);
                 let report = Report::uniform(parcel.len(), outcome);
                 parcel.settle(&report);
             }
