@@ -136,7 +136,7 @@ impl Line {
         assert_eq!(self.next(), line);
     }
 
-    /// A line is answered and its job reported on by two threads: `#hungry` comes before, between or behind these lines.
+    /// A line is answered and its job reported on by two threads: `#hungry` comes before, between or behind these.
     fn hears_beside_hungry(&mut self, lines: &[String]) {
         let mut said: Vec<String> = (0..=lines.len()).map(|_| self.next()).collect();
         let hungry = said.iter().position(|line| line == "#hungry\n");

@@ -1,8 +1,8 @@
 //! The beginning of a job: control file, recipients, room, locks, content, and over to the engine.
 //!
-//! A message is made of all recipients that have the same sender and the same headers. None of them is locked before the
-//! engine has room for it, so that what waits here can still be taken by somebody else. Messages that find no room come
-//! in a further turn of the job, behind those that did.
+//! A message is made of all recipients that have the same sender and the same headers. None of them is locked before
+//! the engine has room for it, so that what waits here can still be taken by somebody else. Messages that find no room
+//! come in a further turn of the job, behind those that did.
 
 use super::agent::Agent;
 use super::control::{self, ControlFile, Entry, State};
@@ -103,8 +103,8 @@ impl<'f, D: Delivery> Beginning<'f, D> {
         }
     }
 
-    /// Tells that nothing was tried, perhaps since the site cannot be reached. Nothing was locked, so there is nothing to
-    /// mark.
+    /// Tells that nothing was tried, perhaps since the site cannot be reached. Nothing was locked, so there is nothing
+    /// to mark.
     fn defer(&self, held: Held<D>, of_site: bool, entries: &[&Entry<'_>], outcome: Outcome) {
         let listed: Vec<Listed> = entries.iter().map(|entry| Listed::of(entry, None).0).collect();
         let report = Report::uniform(listed.len(), outcome);

@@ -202,8 +202,8 @@ impl<T> Jobs<T> {
         self.news.notify_all();
     }
 
-    /// Something of this host has ended. It may look for room again, and so may the one that has waited longest: not all
-    /// of them, since each reads its control file for that.
+    /// Something of this host has ended. It may look for room again, and so may the one that has waited longest: not
+    /// all of them, since each reads its control file for that.
     fn made_room(&self, state: &mut MutexGuard<'_, State<T>>, host: &Arc<str>) {
         state.freed += 1;
         state.wake_first();

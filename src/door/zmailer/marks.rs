@@ -70,8 +70,8 @@ impl Marks {
         Ok(true)
     }
 
-    /// Writes the state of the recipient at this offset, and that nobody holds it. That it waits again is written over a
-    /// lock of this process only, and that it failed over no `+`: whoever took the lock away knows better.
+    /// Writes the state of the recipient at this offset, and that nobody holds it. That it waits again is written over
+    /// a lock of this process only, and that it failed over no `+`: whoever took the lock away knows better.
     pub fn mark(&self, offset: usize, state: u8) -> io::Result<()> {
         let at = offset as u64 + 1;
         let mut field = [0; 7];

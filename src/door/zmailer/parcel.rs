@@ -74,8 +74,8 @@ impl<D: Delivery> Parcel<D> {
         Parcel { job: Some(Arc::clone(job)), listed: Vec::new() }
     }
 
-    /// Locks a recipient and takes it in; whether that went well. Where the file cannot be written it is deferred, where
-    /// somebody else has it, left alone.
+    /// Locks a recipient and takes it in; whether that went well. Where the file cannot be written it is deferred,
+    /// where somebody else has it, left alone.
     pub fn lock(&mut self, one: Listed) -> bool {
         let Some(job) = &self.job else { return false };
         let offset = one.offset;
