@@ -9,6 +9,7 @@
 use super::deliver::duration;
 use super::signals::{Signals, ignore_hang_up};
 use clap::{ArgAction, Args};
+use pipelane::config::keys::set_next_hop;
 use pipelane::config::{Config, DEFAULT_FILE, NextHopSettings, Protocol, Timeouts};
 use pipelane::door::pipe::sysexits::{EX_CONFIG, EX_TEMPFAIL};
 use pipelane::door::zmailer::{Agent, AgentOptions, Comments, Hear, Output, Route};
@@ -39,7 +40,7 @@ pub struct TaArgs {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The name in EHLO.
-    #[arg(short = 'h', value_name = "NAME")]
+    #[arg(short = 'h', value_name = "NAME", value_parser = helo_name)]
     helo_name: Option<String>,
     /// The port of hosts, instead of 25.
     #[arg(short, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
@@ -85,14 +86,27 @@ enum Stage {
 
 /// Serves the scheduler.
 pub fn run(arguments: TaArgs) -> ExitCode {
-    let output = match io::stdout().as_fd().try_clone_to_owned() {
-        Ok(own) => Output::new(Box::new(File::from(own))),
+    let output = io::stdout().as_fd().try_clone_to_owned().and_then(|own| Output::new(Box::new(File::from(own))));
+    let output = match output {
+        Ok(output) => output,
         Err(error) => return refuse(EX_TEMPFAIL, &format!("standard output cannot be used: {error}")),
     };
+    let written = Written(&output);
     comment_on_all(&output);
-    match prepare(&arguments, &output) {
-        Ok((engine, agent)) => serve(&engine, &agent),
+    let ended = prepare(&arguments, &output).and_then(|(engine, agent)| serve(&engine, &agent));
+    drop(written);
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
         Err((status, why)) => refuse(status, &why),
+    }
+}
+
+/// When this is gone all that was said has been written, also where a panic ends it.
+struct Written<'o>(&'o Output);
+
+impl Drop for Written<'_> {
+    fn drop(&mut self) {
+        self.0.flush();
     }
 }
 
@@ -149,14 +163,12 @@ fn prepare(arguments: &TaArgs, output: &Output) -> Result<Prepared, (u8, String)
     Ok((engine, agent))
 }
 
-fn serve(engine: &Arc<Engine>, agent: &Arc<Agent<Engine>>) -> ExitCode {
-    if let Err(error) = follow_signals(engine, agent) {
-        return refuse(EX_TEMPFAIL, &format!("cannot catch signals: {error}"));
-    }
+fn serve(engine: &Arc<Engine>, agent: &Arc<Agent<Engine>>) -> Result<(), (u8, String)> {
+    follow_signals(engine, agent).map_err(|error| (EX_TEMPFAIL, format!("cannot catch signals: {error}")))?;
     agent.run(io::stdin());
     // All is marked and told; closing in good order is a courtesy with a limit.
     engine.drain_until(Instant::now() + FAREWELL);
-    ExitCode::SUCCESS
+    Ok(())
 }
 
 fn follow_signals(engine: &Arc<Engine>, agent: &Arc<Agent<Engine>>) -> io::Result<()> {
@@ -232,11 +244,22 @@ fn timeout(text: &str) -> Result<(Stage, Duration), String> {
     Ok((stage, duration(time)?))
 }
 
-/// An address as it is, or as a literal in brackets.
+/// What the configuration takes for EHLO.
+fn helo_name(text: &str) -> Result<String, String> {
+    let mut settings = NextHopSettings::default();
+    set_next_hop(&mut settings, "helo_name", text).map_err(|error| error.to_string())?;
+    settings.helo_name.ok_or_else(|| "expected a name".to_owned())
+}
+
+/// An address as it is, or as a literal in brackets, if the configuration takes it.
 fn local_address(text: &str) -> Result<IpAddr, String> {
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
     let bare = bare.strip_prefix("IPv6:").unwrap_or(bare);
-    bare.parse().map_err(|_| "expected an IP address; names of interfaces are not taken here".to_owned())
+    let no_address = || "expected an IP address; names of interfaces are not taken here".to_owned();
+    bare.parse::<IpAddr>().map_err(|_| no_address())?;
+    let mut settings = NextHopSettings::default();
+    set_next_hop(&mut settings, "source_address", bare).map_err(|error| error.to_string())?;
+    settings.source_address.ok_or_else(no_address)
 }
 
 fn route(arguments: &TaArgs) -> Result<Route, String> {
@@ -321,6 +344,9 @@ mod tests {
             "ta -c smtp -T foo=5m",
             "ta -c smtp -p 0",
             "ta -c smtp -L eth0",
+            "ta -c smtp -L 0.0.0.0",
+            "ta -c smtp -h a..b",
+            "ta -c smtp -h a\r\nRSET",
             "ta -c smtp a b",
         ] {
             assert!(parsed(line).is_err(), "{line}");

@@ -77,6 +77,23 @@ fn two_groups_with_different_headers_senders_and_results() {
 }
 
 #[test]
+fn no_sender_is_the_null_sender_and_one_that_cannot_be_told_fails() {
+    let (office, sink) = (Office::new(), sink(0));
+    let of = |sender: &str, user: &str| Group { sender: sender.into(), ..group(vec![to("b.test", user)], "A: b\n") };
+    let groups =
+        [of("smtp a.test", "u@b.test"), of("smtp a.test <>", "v@b.test"), of("smtp a.test \x01@a", "w@b.test")];
+    let posted = office.post("1-1", &[], &groups, "x\n");
+    let mut scheduler = Scheduler::start(&office, &force(&sink), 0);
+    scheduler.know(&posted);
+    scheduler.run_until_told(3, &["ok3", "error2"]);
+    assert_eq!(["u@b.test", "v@b.test"].map(|user| scheduler.last(&posted, user).status), ["ok3", "ok3"]);
+    assert!(scheduler.last(&posted, "w@b.test").message.contains("a control character"));
+    assert!(scheduler.end().success());
+    assert!(sink.messages().iter().all(|message| message.sender.is_empty()));
+    no_mistakes(&sink);
+}
+
+#[test]
 fn two_thousand_recipients_in_one_control_file() {
     let (office, sink) = (Office::new(), sink(0));
     let user = |n: usize| if n % 100 == 7 { format!("reject-550+{n}@b.test") } else { format!("u{n}@b.test") };
@@ -234,5 +251,54 @@ fn a_large_message_goes_from_the_spool_file() {
         !open.contains("4711-88") && !open.contains("(deleted)"),
         "nothing stays open and nothing was copied: {open}"
     );
+    assert!(scheduler.end().success());
+}
+
+/// The octets that a process may write to a file, as the system has it.
+fn file_limit(pid: u32) -> usize {
+    let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).expect("readable");
+    let line = limits.lines().find(|line| line.starts_with("Max file size")).expect("it is there");
+    line.split_whitespace().nth(3).expect("a soft limit").parse().expect("a limit")
+}
+
+/// The disk takes nothing, or a part of a line: what cannot be recorded is told otherwise or waits, what needs no line
+/// is as ever, and nothing of the part stays.
+#[test]
+fn diagnostics_that_cannot_be_written_change_nothing_for_the_others() {
+    let extensions = pipelane::sink::Extensions::ALL.without("DSN").expect("it exists");
+    let options = pipelane::sink::SinkOptions { extensions, ..Default::default() };
+    let (office, sink) = (Office::new(), pipelane::sink::Sink::start(options).expect("a sink"));
+    let (force, binary) = (force(&sink), env!("CARGO_BIN_EXE_pipelane"));
+    let script = format!("trap '' XFSZ; ulimit -f 8; exec {binary} ta -c smtp {} {}", force[0], force[1]);
+    let mut scheduler = Scheduler::start_words(&office, &["/bin/sh", "-c", &script], 0);
+    scheduler.run_until("the start", |scheduler| scheduler.hungry == 1);
+    let limit = file_limit(scheduler.pid());
+    let recipients = || {
+        let users = [("u@b.test", "N NOTIFY=SUCCESS"), ("reject-550@b.test", "N NOTIFY=NEVER"), ("v@b.test", "R FULL")];
+        let mut to: Vec<_> = users.into_iter().map(|(user, line)| to("b.test", user).with(line)).collect();
+        to.push(crate::office::to("b.test", "reject-551@b.test"));
+        to
+    };
+    for (path, left) in [("1-1", 0), ("2-1", 100)] {
+        let bare = "X: \n".len() + {
+            office.post(path, &[], &[group(recipients(), "")], "x\n");
+            office.control(path).len()
+        };
+        let headers = format!("X: {}\n", "x".repeat(limit - left - bare));
+        let posted = office.post(path, &[], &[group(recipients(), &headers)], "x\n");
+        let before = office.control(path);
+        assert_eq!(before.len(), limit - left);
+        scheduler.know(&posted);
+        scheduler.run_until("all four", |scheduler| {
+            posted.recipients.keys().all(|offset| scheduler.told.contains_key(&(posted.id(), *offset)))
+        });
+        let told = ["u@b.test", "reject-550@b.test", "v@b.test", "reject-551@b.test"]
+            .map(|user| scheduler.last(&posted, user));
+        assert_eq!(told.each_ref().map(|told| told.status.as_str()), ["ok", "error2", "ok3", "deferred"], "{told:?}");
+        assert!(told[0].notary.starts_with("u@b.test\x01relayed\x01"), "{told:?}");
+        assert!(told[3].message.starts_with("the failure cannot be recorded: "), "{told:?}");
+        assert_eq!(office.control(path).len(), before.len(), "nothing was added");
+    }
+    assert!(scheduler.comments.iter().all(|comment| comment.contains("diagnostics cannot be written")));
     assert!(scheduler.end().success());
 }

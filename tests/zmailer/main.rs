@@ -6,6 +6,7 @@
 
 mod delivery;
 mod examples;
+mod groups;
 mod interruption;
 mod office;
 mod options;

@@ -55,6 +55,11 @@ impl Posted {
     }
 }
 
+/// What a lock of this process looks like: six octets for its number.
+pub fn lock_of(pid: u32) -> String {
+    format!("~{:>6.6}", pid.to_string())
+}
+
 /// A recipient of the channel `smtp`.
 pub fn to(host: &str, user: &str) -> To {
     To { channel: "smtp".into(), host: host.into(), user: user.into(), lines: Vec::new() }
@@ -144,7 +149,7 @@ impl Office {
     /// The locks of a process that is gone are taken away, as the scheduler does when it reads a file again.
     pub fn unlock(&self, posted: &Posted, pid: u32) {
         let mut octets = self.control(&posted.path);
-        let lock = format!("~{pid:>6}");
+        let lock = lock_of(pid);
         for offset in posted.recipients.keys() {
             let field = &mut octets[offset + 1..offset + 8];
             if field[0] == b'~' {

@@ -8,24 +8,25 @@
 //! The end of input and the empty line let all that is in hand be finished. [`Agent::stop`] gives up what was not
 //! begun.
 
-use super::begin::{self, Begun};
+use super::begin;
 use super::control;
 use super::jobs::{Closing, Jobs, Key, Task};
 use super::line::{Lines, Order};
-use super::marks::Marks;
+use super::marks::{LARGEST_PID, Marks};
 use super::outages::Outages;
 use super::output::{self, Output};
 use super::parcel::Parcel;
 use super::route::Route;
 use crate::door::Delivery;
 use crate::mail::Report;
-use std::io::Read;
+use crate::sync::Mutex;
+use std::io::{self, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 
-/// Threads that open, mark and tell. They wait for the disk and the scheduler only.
+/// Threads that open, mark and tell. They wait for the disk only.
 const WORKERS: usize = 4;
 
 /// Jobs in hand at the most; beyond it `#hungry` is held back.
@@ -54,7 +55,18 @@ pub struct Agent<D: Delivery> {
     pub(super) output: Output,
     pub(super) jobs: Jobs<(Parcel<D>, Report)>,
     pub(super) outages: Outages,
+    /// Held by whoever appends to a control file: two hosts may be in one.
+    pub(super) appends: Mutex<()>,
     pub(super) pid: u32,
+}
+
+/// With this the input has come to its end, also when the thread that reads has failed.
+struct End<'j, T>(&'j Jobs<T>);
+
+impl<T> Drop for End<'_, T> {
+    fn drop(&mut self) {
+        self.0.close(Closing::Finish);
+    }
 }
 
 impl<D: Delivery> Agent<D> {
@@ -62,7 +74,8 @@ impl<D: Delivery> Agent<D> {
     pub fn new(delivery: Arc<D>, options: AgentOptions, output: Output) -> Arc<Agent<D>> {
         let jobs = Jobs::new(MOST_JOBS, options.most_open);
         let pid = std::process::id();
-        Arc::new(Agent { delivery, options, output, jobs, outages: Outages::default(), pid })
+        let (outages, appends) = (Outages::default(), Mutex::new(()));
+        Arc::new(Agent { delivery, options, output, jobs, outages, appends, pid })
     }
 
     /// Serves the scheduler until it says that this is the end, or goes away, or [`Agent::stop`] is called; all that
@@ -70,8 +83,11 @@ impl<D: Delivery> Agent<D> {
     pub fn run(self: &Arc<Agent<D>>, input: impl Read + Send + 'static) {
         let reader = Arc::clone(self);
         thread::spawn(move || {
+            let _end = End(&reader.jobs);
+            if let Some(warning) = warning(reader.pid) {
+                reader.output.comment(&warning);
+            }
             reader.listen(input);
-            reader.jobs.close(Closing::Finish);
         });
         let workers: Vec<_> =
             (0..WORKERS).map(|_| Arc::clone(self)).map(|agent| thread::spawn(move || agent.work())).collect();
@@ -79,6 +95,7 @@ impl<D: Delivery> Agent<D> {
             // Panics of tasks end in the worker; there is nothing else in it.
             let _ = worker.join();
         }
+        self.output.flush();
     }
 
     /// Gives up what was not begun. What was begun ends with the engine.
@@ -120,37 +137,56 @@ impl<D: Delivery> Agent<D> {
     /// Whether a recipient of ours waits in the control file, or, for a request of ETRN, nothing is said about it; an
     /// error is what to tell people.
     fn has_work(&self, key: &Key) -> Result<bool, String> {
-        let opened = Marks::open(&self.options.directory.join(key.path.as_str()));
-        let (_, octets) = opened.map_err(|_| String::new())?;
+        let (_, octets) = self.open(key)?;
         let file = control::parse(&octets).map_err(|error| error.to_string())?;
         match begin::waiting(&file, &self.options.channel, &key.host).is_empty() {
             true if file.is_turn => Ok(false),
-            true => Err(String::new()),
+            true => Err(file.left_out.first().map_or(String::new(), ToString::to_string)),
             false => Ok(true),
         }
+    }
+
+    /// The control file of a job; an error is what to tell people: nothing where there is none, since that is usual.
+    pub(super) fn open(&self, key: &Key) -> Result<(Marks, Vec<u8>), String> {
+        Marks::open(&self.options.directory.join(key.path.as_str()), self.pid).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => String::new(),
+            _ => format!("it cannot be used: {error}"),
+        })
     }
 
     /// A worker, until all is over.
     fn work(self: &Arc<Agent<D>>) {
         while let Some(task) = self.jobs.next() {
             match task {
-                Task::Begin(key, freed) => {
-                    let begun = catch_unwind(AssertUnwindSafe(|| begin::begin(self, &key)));
-                    match begun {
-                        Ok(Begun::OnItsWay) => {}
-                        Ok(Begun::LacksRoom) => self.jobs.lacks_room(key, freed),
-                        // Locks that a panic leaves go with this process.
-                        Err(_) => self.jobs.done(&key),
-                        Ok(Begun::Over(lines)) => {
-                            self.jobs.done(&key);
-                            self.output.say(lines.as_bytes());
-                        }
-                    }
+                // What a panic leaves behind is dropped, and ends that way.
+                Task::Begin(turn) => {
+                    let _ = catch_unwind(AssertUnwindSafe(|| begin::begin(self, turn)));
                 }
                 Task::Finish((parcel, report)) => {
                     let _ = catch_unwind(AssertUnwindSafe(|| parcel.settle(&report)));
                 }
             }
         }
+    }
+}
+
+/// A PID that does not fit in its field looks like the first six digits of it, which are the PID of somebody else.
+fn warning(pid: u32) -> Option<String> {
+    (pid > LARGEST_PID).then(|| {
+        format!(
+            "this process is number {pid}, over {LARGEST_PID}: the scheduler takes its locks for those of another one; \
+             set kernel.pid_max to 1000000"
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pid_that_does_not_fit_in_a_lock_is_told_of() {
+        assert_eq!(warning(999_999), None);
+        assert!(warning(1_000_000).is_some_and(|text| text.contains("number 1000000") && text.contains("pid_max")));
     }
 }

@@ -3,10 +3,11 @@
 //!
 //! Lines of a tag, a state octet and a value. Understood are all tags that ZMailer 3.0 writes; lines of others are
 //! passed over. Recipients have the offsets that marks and reports are made by. A file with an unknown layout flag,
-//! without a spool file or a body offset, or cut off in the middle of headers is refused as a whole.
+//! without a spool file or a body offset, or cut off in the middle of headers is refused as a whole. A recipient whose
+//! line cannot be read is left out, with what belongs to it, and the others are read.
 //!
 //! Two layouts of recipients are known: with the PID and delay fields that the flags of the `@` line tell of, and
-//! without them.
+//! without them. The layout is one for the whole file.
 
 use super::words;
 use memchr::{memchr, memmem};
@@ -18,6 +19,9 @@ pub const MAX_FILE: u64 = 32 << 20;
 
 /// The most recipients that one may have.
 pub const MAX_RECIPIENTS: usize = 200_000;
+
+/// The most recipients that it is told of why they were left out.
+pub const MAX_LEFT_OUT: usize = 10;
 
 /// Recipients have a field of six octets for the PID of who holds the lock.
 const WITH_PID: u32 = 1;
@@ -47,6 +51,8 @@ pub struct ControlFile<'a> {
     pub recipients: Vec<Entry<'a>>,
     /// `m`: where each set of headers is, without the empty line behind it.
     pub headers: Vec<Range<usize>>,
+    /// Why recipients were left out; the first [`MAX_LEFT_OUT`] of them.
+    pub left_out: Vec<ControlError>,
 }
 
 /// What stands on an `s` line, and in an `r` line.
@@ -171,6 +177,8 @@ struct Reading<'a> {
     flags: u32,
     has_spool: bool,
     has_body: bool,
+    /// Parameters that follow belong to a recipient that was left out.
+    is_left_out: bool,
 }
 
 impl<'a> Reading<'a> {
@@ -185,8 +193,9 @@ impl<'a> Reading<'a> {
             senders: Vec::new(),
             recipients: Vec::new(),
             headers: Vec::new(),
+            left_out: Vec::new(),
         };
-        Reading { file, flags: 0, has_spool: false, has_body: false }
+        Reading { file, flags: 0, has_spool: false, has_body: false, is_left_out: false }
     }
 
     fn line(&mut self, offset: usize, line: &'a [u8]) -> Result<(), ControlError> {
@@ -194,7 +203,7 @@ impl<'a> Reading<'a> {
         let value = line.get(2..).unwrap_or_default();
         let malformed = |why| ControlError::Malformed { tag: char::from(tag), offset, why };
         match tag {
-            b'@' => self.flags(value).map_err(|()| malformed("not a number in hexadecimal"))?,
+            b'@' => self.flags(value).map_err(malformed)?,
             b'i' => (self.file.spool, self.has_spool) = (value, true),
             b'o' => {
                 self.file.body = number(value).ok_or_else(|| malformed("not a number"))?;
@@ -204,7 +213,7 @@ impl<'a> Reading<'a> {
             b'v' => self.file.verbose = Some(value),
             b'T' => self.file.is_turn = true,
             b's' => self.file.senders.push(place(value).0),
-            b'r' => self.recipient(offset, line)?,
+            b'r' => self.entry(offset, line)?,
             b'N' | b'R' | b'n' => self.parameter(tag, offset, value),
             _ => {}
         }
@@ -214,40 +223,49 @@ impl<'a> Reading<'a> {
         }
     }
 
-    fn flags(&mut self, value: &[u8]) -> Result<(), ()> {
-        let text = std::str::from_utf8(value).map_err(drop)?.trim();
+    fn flags(&mut self, value: &[u8]) -> Result<(), &'static str> {
+        const NO_NUMBER: &str = "not a number in hexadecimal";
+        if !self.file.recipients.is_empty() {
+            return Err("recipients come before it, whose layout it would change");
+        }
+        let text = std::str::from_utf8(value).map_err(|_| NO_NUMBER)?.trim();
         let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(text);
         if !digits.bytes().all(|octet| octet.is_ascii_hexdigit()) {
-            return Err(());
+            return Err(NO_NUMBER);
         }
-        self.flags = u32::from_str_radix(digits, 16).map_err(drop)?;
+        self.flags = u32::from_str_radix(digits, 16).map_err(|_| NO_NUMBER)?;
         self.file.lock_width = if self.flags & WITH_PID > 0 { 7 } else { 1 };
         Ok(())
     }
 
-    fn recipient(&mut self, offset: usize, line: &'a [u8]) -> Result<(), ControlError> {
-        let malformed = |why| ControlError::Malformed { tag: 'r', offset, why };
+    /// A recipient, or why it is left out.
+    fn entry(&mut self, offset: usize, line: &'a [u8]) -> Result<(), ControlError> {
         if self.file.recipients.len() >= MAX_RECIPIENTS {
             return Err(ControlError::TooMany);
         }
-        let state = *line.get(1).ok_or_else(|| malformed("it has no state"))?;
-        let rest = line.get(1 + self.file.lock_width..).ok_or_else(|| malformed("it is too short for its fields"))?;
-        let rest = self.behind_the_delay(rest).ok_or_else(|| malformed("it is too short for its fields"))?;
-        let (place, _) = place(rest);
-        if place.user.is_empty() {
-            return Err(malformed("channel, host and user are not all there"));
+        let read = self.recipient(offset, line);
+        self.is_left_out = read.is_err();
+        match read {
+            Ok(entry) => self.file.recipients.push(entry),
+            Err(why) if self.file.left_out.len() < MAX_LEFT_OUT => {
+                self.file.left_out.push(ControlError::Malformed { tag: 'r', offset, why });
+            }
+            Err(_) => {}
         }
-        self.file.recipients.push(Entry {
-            offset,
-            state: State::of(state),
-            place,
-            sender: self.file.senders.len().checked_sub(1),
-            headers: None,
-            dsn: None,
-            ret: b"",
-            envelope_id: b"",
-        });
         Ok(())
+    }
+
+    fn recipient(&self, offset: usize, line: &'a [u8]) -> Result<Entry<'a>, &'static str> {
+        const SHORT: &str = "it is too short for its fields";
+        let state = *line.get(1).ok_or("it has no state")?;
+        let rest = line.get(1 + self.file.lock_width..).ok_or(SHORT)?;
+        let (place, _) = place(self.behind_the_delay(rest).ok_or(SHORT)?);
+        if place.user.is_empty() {
+            return Err("channel, host and user are not all there");
+        }
+        let sender = self.file.senders.len().checked_sub(1);
+        let state = State::of(state);
+        Ok(Entry { offset, state, place, sender, headers: None, dsn: None, ret: b"", envelope_id: b"" })
     }
 
     /// The delay is told of by a flag, or stands there as blanks and digits all the same.
@@ -264,7 +282,7 @@ impl<'a> Reading<'a> {
 
     /// A parameter of the recipient before it; one before all recipients belongs to nobody.
     fn parameter(&mut self, tag: u8, offset: usize, value: &'a [u8]) {
-        let Some(entry) = self.file.recipients.last_mut() else { return };
+        let Some(entry) = self.file.recipients.last_mut().filter(|_| !self.is_left_out) else { return };
         match tag {
             b'N' => entry.dsn = Some((offset, value)),
             b'R' => entry.ret = value,

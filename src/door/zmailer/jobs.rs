@@ -2,8 +2,8 @@
 //!
 //! A job is a control file and a host; one that is in hand and comes again is the same one. Hosts take turns, each with
 //! its jobs in the order in which they came. A job that finds no room in the engine waits, and its host with it, until
-//! something ends. Bounded are the jobs in hand ([`Jobs::take`] waits) and those with open files ([`Jobs::next`] begins
-//! no more).
+//! something ends; never when nothing is on its way that could end. Bounded are the jobs in hand ([`Jobs::take`] waits)
+//! and those with open files ([`Jobs::next`] begins no more).
 
 use super::line::JobPath;
 use crate::sync::{Condvar, Mutex, MutexGuard};
@@ -19,11 +19,23 @@ pub(super) struct Key {
     pub host: Arc<str>,
 }
 
+/// A job that is to be begun, or the rest of one.
+#[derive(Debug, Clone)]
+pub(super) struct Turn {
+    /// Which.
+    pub key: Key,
+    /// Recipients before this offset were tried in this job already: whatever became of them, it is the scheduler that
+    /// has them tried again.
+    pub from: usize,
+    /// What [`State::freed`] was when it was given out.
+    freed: u64,
+}
+
 /// What a worker is to do.
 #[derive(Debug)]
 pub(super) enum Task<T> {
-    /// Begin this job. The number is for [`Jobs::lacks_room`].
-    Begin(Key, u64),
+    /// Begin this job.
+    Begin(Turn),
     /// This has come to its end.
     Finish(T),
 }
@@ -51,7 +63,8 @@ struct State<T> {
     begun: HashSet<Key>,
     hosts: HashMap<Arc<str>, Host>,
     ready: VecDeque<Arc<str>>,
-    lacking: Vec<Arc<str>>,
+    /// Hosts that wait for room, in the order in which they began to.
+    lacking: VecDeque<Arc<str>>,
     finished: VecDeque<T>,
     /// How often something ended that may have made room.
     freed: u64,
@@ -60,7 +73,8 @@ struct State<T> {
 
 #[derive(Debug, Default)]
 struct Host {
-    waiting: VecDeque<Key>,
+    /// Jobs, and the offset that each begins from.
+    waiting: VecDeque<(Key, usize)>,
     is_ready: bool,
     lacks_room: bool,
 }
@@ -73,7 +87,7 @@ impl<T> Jobs<T> {
             begun: HashSet::new(),
             hosts: HashMap::new(),
             ready: VecDeque::new(),
-            lacking: Vec::new(),
+            lacking: VecDeque::new(),
             finished: VecDeque::new(),
             freed: 0,
             closing: None,
@@ -93,7 +107,7 @@ impl<T> Jobs<T> {
             self.news.wait(&mut state);
         }
         if state.closing.is_none() && state.in_hand.insert(key.clone()) {
-            state.host(&key.host).waiting.push_back(key.clone());
+            state.host(&key.host).waiting.push_back((key.clone(), 0));
             state.make_ready(&key.host);
             self.news.notify_all();
         }
@@ -107,10 +121,10 @@ impl<T> Jobs<T> {
                 return Some(Task::Finish(finished));
             }
             if state.begun.len() < self.most_open
-                && let Some(key) = state.next_job()
+                && let Some((key, from)) = state.next_job()
             {
                 state.begun.insert(key.clone());
-                return Some(Task::Begin(key, state.freed));
+                return Some(Task::Begin(Turn { key, from, freed: state.freed }));
             }
             if state.closing.is_some() && state.in_hand.is_empty() {
                 return None;
@@ -119,31 +133,35 @@ impl<T> Jobs<T> {
         }
     }
 
-    /// A job that was begun found no room, having got this number from [`Jobs::next`].
-    pub fn lacks_room(&self, key: Key, freed: u64) {
+    /// A job that was begun found no room.
+    pub fn lacks_room(&self, turn: Turn) {
         let mut state = self.state.lock();
-        state.begun.remove(&key);
+        state.begun.remove(&turn.key);
         if state.closing == Some(Closing::GiveUp) {
-            state.in_hand.remove(&key);
+            state.in_hand.remove(&turn.key);
         } else {
-            let has_changed = state.freed != freed;
-            let host = state.host(&key.host);
-            host.waiting.push_front(key.clone());
-            if has_changed {
-                state.make_ready(&key.host);
-            } else {
-                host.lacks_room = true;
-                state.lacking.push(key.host);
+            let host = Arc::clone(&turn.key.host);
+            state.host(&host).waiting.push_front((turn.key, turn.from));
+            // Only an end wakes it up: one must be to come, and none have come since it looked.
+            match state.freed == turn.freed && !state.begun.is_empty() {
+                true => state.park(host),
+                false => state.make_ready(&host),
             }
         }
         self.news.notify_all();
     }
 
-    /// Something of a job that was begun has come to its end, and a worker is to see to it.
-    pub fn finish(&self, finished: T) {
+    /// A job that was begun found room, so there may be some for another host.
+    pub fn found_room(&self) {
+        self.state.lock().wake_first();
+        self.news.notify_all();
+    }
+
+    /// Something of a job that was begun for this host has come to its end, and a worker is to see to it.
+    pub fn finish(&self, host: &Arc<str>, finished: T) {
         let mut state = self.state.lock();
         state.finished.push_back(finished);
-        self.made_room(&mut state);
+        self.made_room(&mut state, host);
     }
 
     /// A job that was begun is over.
@@ -151,20 +169,20 @@ impl<T> Jobs<T> {
         let mut state = self.state.lock();
         state.begun.remove(key);
         state.in_hand.remove(key);
-        self.made_room(&mut state);
+        self.made_room(&mut state, &key.host);
     }
 
-    /// A job that was begun has more to do, and begins again.
-    pub fn again(&self, key: &Key) {
+    /// A job that was begun has more to do, and begins again at this offset.
+    pub fn again(&self, key: &Key, from: usize) {
         let mut state = self.state.lock();
         state.begun.remove(key);
         if state.closing == Some(Closing::GiveUp) {
             state.in_hand.remove(key);
         } else {
-            state.host(&key.host).waiting.push_front(key.clone());
+            state.host(&key.host).waiting.push_front((key.clone(), from));
             state.make_ready(&key.host);
         }
-        self.made_room(&mut state);
+        self.made_room(&mut state, &key.host);
     }
 
     /// No job is taken any more.
@@ -175,7 +193,7 @@ impl<T> Jobs<T> {
         }
         if closing == Closing::GiveUp {
             let hosts = std::mem::take(&mut state.hosts);
-            for key in hosts.values().flat_map(|host| &host.waiting) {
+            for (key, _) in hosts.values().flat_map(|host| &host.waiting) {
                 state.in_hand.remove(key);
             }
             state.ready.clear();
@@ -184,12 +202,12 @@ impl<T> Jobs<T> {
         self.news.notify_all();
     }
 
-    fn made_room(&self, state: &mut MutexGuard<'_, State<T>>) {
+    /// Something of this host has ended. It may look for room again, and so may the one that has waited longest: not
+    /// all of them, since each reads its control file for that.
+    fn made_room(&self, state: &mut MutexGuard<'_, State<T>>, host: &Arc<str>) {
         state.freed += 1;
-        for host in std::mem::take(&mut state.lacking) {
-            state.host(&host).lacks_room = false;
-            state.make_ready(&host);
-        }
+        state.wake_first();
+        state.wake(host);
         self.news.notify_all();
     }
 }
@@ -206,21 +224,43 @@ impl<T> State<T> {
         }
     }
 
-    /// The first job of the host whose turn it is; the host goes to the end of the line.
-    fn next_job(&mut self) -> Option<Key> {
+    /// The host's jobs wait until it is woken.
+    fn park(&mut self, name: Arc<str>) {
+        if !std::mem::replace(&mut self.host(&name).lacks_room, true) {
+            self.lacking.push_back(name);
+        }
+    }
+
+    /// The host may look for room again, if it waits for some.
+    fn wake(&mut self, name: &Arc<str>) {
+        if let Some(at) = self.lacking.iter().position(|lacking| lacking == name) {
+            self.lacking.remove(at);
+            self.host(name).lacks_room = false;
+            self.make_ready(name);
+        }
+    }
+
+    fn wake_first(&mut self) {
+        if let Some(name) = self.lacking.front().map(Arc::clone) {
+            self.wake(&name);
+        }
+    }
+
+    /// The first job of the host whose turn it is, and where it begins; the host goes to the end of the line.
+    fn next_job(&mut self) -> Option<(Key, usize)> {
         while let Some(name) = self.ready.pop_front() {
             let Some(host) = self.hosts.get_mut(&name) else { continue };
             host.is_ready = false;
             if host.lacks_room {
                 continue;
             }
-            let key = host.waiting.pop_front();
+            let job = host.waiting.pop_front();
             match host.waiting.is_empty() {
                 true => drop(self.hosts.remove(&name)),
                 false => self.make_ready(&name),
             }
-            if key.is_some() {
-                return key;
+            if job.is_some() {
+                return job;
             }
         }
         None
@@ -239,11 +279,19 @@ mod tests {
         paths.iter().for_each(|path| jobs.take(key(path, "a")));
     }
 
-    fn begin(jobs: &Jobs<u8>) -> (String, u64) {
+    fn turn(jobs: &Jobs<u8>) -> Turn {
         match jobs.next() {
-            Some(Task::Begin(key, freed)) => (format!("{} {}", key.path.as_str(), key.host), freed),
+            Some(Task::Begin(turn)) => turn,
             other => panic!("{other:?}"),
         }
+    }
+
+    fn named(turn: &Turn) -> String {
+        format!("{} {}", turn.key.path.as_str(), turn.key.host)
+    }
+
+    fn begin(jobs: &Jobs<u8>) -> String {
+        named(&turn(jobs))
     }
 
     #[test]
@@ -252,12 +300,12 @@ mod tests {
         for (path, host) in [("1", "a"), ("2", "a"), ("1", "a"), ("3", "a"), ("1", "b")] {
             jobs.take(key(path, host));
         }
-        let order: Vec<String> = (0..4).map(|_| begin(&jobs).0).collect();
+        let order: Vec<String> = (0..4).map(|_| begin(&jobs)).collect();
         assert_eq!(order, ["1 a", "1 b", "2 a", "3 a"]);
         jobs.done(&key("1", "a"));
         assert!(!jobs.has(&key("1", "a")) && jobs.has(&key("1", "b")));
         jobs.take(key("1", "a"));
-        assert_eq!(begin(&jobs).0, "1 a");
+        assert_eq!(begin(&jobs), "1 a");
     }
 
     #[test]
@@ -265,32 +313,67 @@ mod tests {
         let jobs = Jobs::new(100, 100);
         take(&jobs, &["1", "2", "3"]);
         jobs.take(key("4", "b"));
-        assert_eq!(begin(&jobs), ("1 a".into(), 0));
-        assert_eq!(begin(&jobs), ("4 b".into(), 0));
-        assert_eq!(begin(&jobs), ("2 a".into(), 0));
-        jobs.lacks_room(key("2", "a"), 0);
+        assert_eq!(begin(&jobs), "1 a");
+        assert_eq!(begin(&jobs), "4 b");
+        let second = turn(&jobs);
+        assert_eq!(named(&second), "2 a");
+        jobs.lacks_room(second);
         jobs.close(Closing::Finish);
-        jobs.finish(7);
+        jobs.finish(&"a".into(), 7);
         assert!(matches!(jobs.next(), Some(Task::Finish(7))), "ends go before beginnings");
-        assert_eq!(begin(&jobs), ("2 a".into(), 1));
+        let second = turn(&jobs);
+        assert_eq!(named(&second), "2 a");
         jobs.done(&key("1", "a"));
-        jobs.lacks_room(key("2", "a"), 1);
-        assert_eq!(begin(&jobs), ("2 a".into(), 2), "something ended while it looked for room");
-        jobs.done(&key("1", "a"));
+        jobs.lacks_room(second);
+        assert_eq!(begin(&jobs), "2 a", "something ended while it looked for room");
         jobs.done(&key("2", "a"));
-        assert_eq!(begin(&jobs).0, "3 a");
+        assert_eq!(begin(&jobs), "3 a");
         jobs.done(&key("3", "a"));
         jobs.done(&key("4", "b"));
         assert!(jobs.next().is_none());
     }
 
     #[test]
+    fn a_host_does_not_wait_for_an_end_that_cannot_come() {
+        let jobs = Jobs::<u8>::new(100, 100);
+        take(&jobs, &["1"]);
+        let first = turn(&jobs);
+        jobs.lacks_room(first);
+        assert_eq!(begin(&jobs), "1 a", "nothing else is on its way");
+    }
+
+    #[test]
+    fn an_end_wakes_its_own_host_and_the_one_that_has_waited_longest() {
+        let jobs = Jobs::<u8>::new(100, 100);
+        jobs.take(key("1", "busy"));
+        jobs.take(key("2", "busy"));
+        assert_eq!(begin(&jobs), "1 busy");
+        let own = turn(&jobs);
+        let hosts = ["a", "b", "c"];
+        hosts.iter().for_each(|host| jobs.take(key("9", host)));
+        let others: Vec<Turn> = hosts.iter().map(|_| turn(&jobs)).collect();
+        others.into_iter().for_each(|turn| jobs.lacks_room(turn));
+        jobs.lacks_room(own);
+        jobs.done(&key("1", "busy"));
+        let first = turn(&jobs);
+        assert_eq!((named(&first), begin(&jobs)), ("9 a".into(), "2 busy".into()));
+        assert!(jobs.state.lock().ready.is_empty(), "the others go on waiting");
+        jobs.found_room();
+        assert_eq!(begin(&jobs), "9 b");
+        jobs.lacks_room(first);
+        jobs.done(&key("2", "busy"));
+        assert_eq!(begin(&jobs), "9 c", "who has waited longest");
+        jobs.done(&key("9", "b"));
+        assert_eq!(begin(&jobs), "9 a");
+    }
+
+    #[test]
     fn open_files_are_bounded() {
         let jobs = Jobs::<u8>::new(100, 1);
         take(&jobs, &["1", "2"]);
-        assert_eq!(begin(&jobs).0, "1 a");
+        assert_eq!(begin(&jobs), "1 a");
         std::thread::scope(|scope| {
-            let second = scope.spawn(|| begin(&jobs).0);
+            let second = scope.spawn(|| begin(&jobs));
             jobs.done(&key("1", "a"));
             assert_eq!(second.join().expect("ends"), "2 a");
         });
@@ -300,11 +383,11 @@ mod tests {
     fn jobs_in_hand_are_bounded_and_an_end_lets_the_reader_go() {
         let jobs = Jobs::<u8>::new(1, 100);
         jobs.take(key("1", "a"));
-        assert_eq!(begin(&jobs).0, "1 a");
+        assert_eq!(begin(&jobs), "1 a");
         std::thread::scope(|scope| {
             scope.spawn(|| jobs.take(key("2", "a")));
             jobs.done(&key("1", "a"));
-            assert_eq!(begin(&jobs).0, "2 a");
+            assert_eq!(begin(&jobs), "2 a");
             scope.spawn(|| jobs.take(key("3", "a")));
             jobs.close(Closing::GiveUp);
         });
@@ -315,22 +398,27 @@ mod tests {
     fn what_was_not_begun_can_be_given_up() {
         let jobs = Jobs::<u8>::new(100, 100);
         take(&jobs, &["1", "2", "3"]);
-        assert_eq!(begin(&jobs).0, "1 a");
-        assert_eq!(begin(&jobs).0, "2 a");
+        assert_eq!(begin(&jobs), "1 a");
+        let second = turn(&jobs);
         jobs.close(Closing::GiveUp);
-        jobs.lacks_room(key("2", "a"), 0);
-        jobs.again(&key("1", "a"));
+        jobs.lacks_room(second);
+        jobs.again(&key("1", "a"), 7);
         assert!(jobs.next().is_none());
     }
 
     #[test]
-    fn a_job_with_more_to_do_begins_again() {
+    fn a_job_with_more_to_do_begins_again_where_it_stopped() {
         let jobs = Jobs::<u8>::new(100, 100);
         take(&jobs, &["1", "2"]);
-        assert_eq!(begin(&jobs).0, "1 a");
-        jobs.again(&key("1", "a"));
-        assert!(jobs.has(&key("1", "a")));
-        assert_eq!(begin(&jobs).0, "1 a");
-        assert_eq!(begin(&jobs).0, "2 a");
+        let first = turn(&jobs);
+        assert_eq!((named(&first), first.from), ("1 a".into(), 0));
+        jobs.again(&first.key, 512);
+        assert!(jobs.has(&first.key));
+        let rest = turn(&jobs);
+        assert_eq!((named(&rest), rest.from), ("1 a".into(), 512));
+        assert_eq!(begin(&jobs), "2 a");
+        jobs.lacks_room(rest);
+        jobs.done(&key("2", "a"));
+        assert_eq!(turn(&jobs).from, 512, "also where it found no room");
     }
 }

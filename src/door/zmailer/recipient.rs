@@ -45,13 +45,14 @@ impl Asked {
         asked
     }
 
-    /// TRACE is not known to any server.
+    /// TRACE is not known to any server. What cannot be read changes nothing: no failure may go unheard by mistake.
     fn notify(&mut self, value: &str) {
         let words = value.split(',').filter(|word| !word.eq_ignore_ascii_case("TRACE"));
         let words = words.collect::<Vec<_>>().join(",");
-        let has = |name: &str| words.split(',').any(|word| word.eq_ignore_ascii_case(name));
+        let Some(notify) = Parameter::notify(&words) else { return };
+        let has = |name: &str| notify.as_str().split(',').any(|word| word == name);
         (self.success, self.failure) = (has("SUCCESS"), has("FAILURE"));
-        self.notify = Parameter::notify(&words);
+        self.notify = Some(notify);
     }
 }
 
@@ -104,7 +105,14 @@ mod tests {
             ("notify=success,failure,trace", Some("SUCCESS,FAILURE"), None, true, true),
             ("NOTIFY=NEVER INRCPT=x INFROM=y BY=60;R EZMLM=z", Some("NEVER"), None, false, false),
             ("NOTIFY=SUCCESS", Some("SUCCESS"), None, true, false),
-            ("NOTIFY=x\x01 ORCPT=b", None, None, false, false),
+            ("NOTIFY=DELAY", Some("DELAY"), None, false, false),
+            ("NOTIFY=x\x01 ORCPT=b", None, None, false, true),
+            ("NOTIFY=", None, None, false, true),
+            ("NOTIFY=TRACE", None, None, false, true),
+            ("NOTIFY=NEVER,SUCCESS", None, None, false, true),
+            ("NOTIFY=SUCCESS,SUCCESS", None, None, false, true),
+            ("NOTIFY=FALURE", None, None, false, true),
+            ("NOTIFY=SUCCESS NOTIFY=x", Some("SUCCESS"), None, true, false),
         ] {
             let asked = Asked::parse(line);
             let text = |parameter: &Option<Parameter>| parameter.as_ref().map(|value| value.as_str().to_owned());

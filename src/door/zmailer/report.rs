@@ -5,7 +5,8 @@
 
 use super::recipient::Listed;
 use crate::door::reply::{Reply, clean, cut};
-use crate::mail::{Outcome, Report, Verdict};
+use crate::mail::{EnhancedStatus, Outcome, Report, Route, Verdict};
+use std::borrow::Cow;
 
 /// The most octets of a text inside a DSN field.
 const MAX_TEXT: usize = 400;
@@ -49,10 +50,7 @@ pub(super) struct About<'a> {
 impl About<'_> {
     /// What becomes of this recipient, which is the one at `index` of the report.
     pub fn verdict(&self, listed: &Listed, report: &Report, index: usize, deferral: Deferral) -> Verdicts {
-        let lost = Outcome::deferred(crate::mail::EnhancedStatus::new(4, 3, 0), "pipelane lost this result");
-        let outcome = report.outcomes.get(index).unwrap_or(&lost);
-        let message = Reply::of_report(report, index).text;
-        let route = report.route_of(index);
+        let (outcome, route, message) = told(report, index);
         let server = route.map(|route| route.server.as_str());
         let passed_on = route.is_some_and(|route| route.dsn);
         let (mark, action, status) = match outcome.verdict {
@@ -61,14 +59,32 @@ impl About<'_> {
             Verdict::Failed if listed.wants_failure => (b'-', Some("failed"), "error2"),
             Verdict::Failed => (b'-', None, "error2"),
             Verdict::Deferred | Verdict::InDoubt => {
-                return self.deferred(listed, outcome, server, &message, deferral);
+                return self.deferred(listed, &outcome, server, &message, deferral);
             }
         };
         let diagnosis = action.map(|action| {
-            let notary = self.notary(listed, action, outcome, server);
+            let notary = self.notary(listed, action, &outcome, server);
             self.diagnosis(listed, &notary, &message)
         });
         Verdicts { mark, diagnosis, line: self.line(listed, "", status, &message) }
+    }
+
+    /// What becomes of it when its `d` line cannot be written. A delivery is a delivery, and told so that the scheduler
+    /// writes the line; a failure that nobody would hear of waits.
+    pub fn unrecorded(&self, listed: &Listed, report: &Report, index: usize, why: &str) -> Verdicts {
+        let (outcome, route, message) = told(report, index);
+        if outcome.is_delivered() {
+            let notary = self.notary(listed, "relayed", &outcome, route.map(|route| route.server.as_str()));
+            return Verdicts { mark: b'+', diagnosis: None, line: self.line(listed, &notary, "ok", &message) };
+        }
+        let text = format!("the failure cannot be recorded: {why}");
+        self.deferred(
+            listed,
+            &Outcome::deferred(EnhancedStatus::new(4, 3, 1), text.as_str()),
+            None,
+            &clean(&text),
+            Deferral::Own,
+        )
     }
 
     fn deferred(
@@ -115,6 +131,13 @@ impl About<'_> {
     }
 }
 
+/// What a report says of the recipient at `index`: the outcome, how it went there, and the text for people.
+fn told(report: &Report, index: usize) -> (Cow<'_, Outcome>, Option<&Route>, String) {
+    let lost = || Cow::Owned(Outcome::deferred(EnhancedStatus::new(4, 3, 0), "pipelane lost this result"));
+    let outcome = report.outcomes.get(index).map_or_else(lost, Cow::Borrowed);
+    (outcome, report.route_of(index), Reply::of_report(report, index).text)
+}
+
 /// `host[address]:port` as `host (address|port)`.
 fn remote_mta(server: &str) -> String {
     let server = clean(server);
@@ -145,7 +168,6 @@ fn comment(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mail::{EnhancedStatus, Route};
     use proptest::prelude::*;
     use std::sync::Arc;
 
@@ -229,6 +251,29 @@ mod tests {
         let verdict =
             ABOUT.verdict(&listed(87, "bob@b.test"), &report(Verdict::Delivered, "2.0.0", None, ""), 1, Deferral::Own);
         assert!(verdict.mark == b' ' && verdict.line.contains("\tdeferred "), "{}", verdict.line);
+    }
+
+    #[test]
+    fn without_its_diagnosis_a_delivery_is_told_and_a_failure_waits() {
+        let asks = Listed { wants_success: true, ..listed(87, "bob@b.test") };
+        let done = report(Verdict::Delivered, "2.0.0", Some(250), "ok");
+        let verdict = ABOUT.unrecorded(&asks, &done, 0, "no space");
+        assert_eq!((verdict.mark, &verdict.diagnosis), (b'+', &None));
+        assert!(
+            verdict.line.starts_with("4711/87\tbob@b.test\x01relayed\x012.0.0\x01smtp; 250 (ok)\x01")
+                && verdict.line.contains("\tok mx.b.test"),
+            "{}",
+            verdict.line
+        );
+        let failed = report(Verdict::Failed, "5.1.1", Some(550), "no");
+        let verdict = ABOUT.unrecorded(&asks, &failed, 0, "no\nspace");
+        assert_eq!((verdict.mark, &verdict.diagnosis), (b' ', &None));
+        assert!(
+            verdict.line.contains("\x01delayed\x014.3.1\x01")
+                && verdict.line.ends_with("\tdeferred the failure cannot be recorded: no space\n"),
+            "{}",
+            verdict.line
+        );
     }
 
     proptest! {

@@ -86,8 +86,10 @@ fn a_file_that_cannot_be_trusted_is_refused_as_a_whole() {
         ("o 5\n", "it has no line \"i\""),
         ("i 1\n", "it has no line \"o\""),
         ("i 1\no -5\n", "the line \"o\" at offset 4 cannot be read: not a number"),
-        ("i 1\no 5\nr smtp b\n", "the line \"r\" at offset 8 cannot be read: channel, host and user are not all there"),
-        ("@ 7\ni 1\no 5\nr  \n", "the line \"r\" at offset 12 cannot be read: it is too short for its fields"),
+        (
+            "i 1\no 5\nr smtp b u\n@ 7\n",
+            "the line \"@\" at offset 19 cannot be read: recipients come before it, whose layout it would change",
+        ),
         (
             "i 1\no 5\nm\nA: b\n",
             "the line \"m\" at offset 8 cannot be read: the file ends before the empty line behind it",
@@ -102,6 +104,28 @@ fn a_file_that_cannot_be_trusted_is_refused_as_a_whole() {
     let many = format!("i 1\no 5\n{}", "r a b c\n".repeat(MAX_RECIPIENTS + 1));
     assert_eq!(parse(many.as_bytes()), Err(ControlError::TooMany));
     assert_eq!(parse(&vec![b'\n'; MAX_FILE as usize + 1]), Err(ControlError::TooLarge));
+}
+
+#[test]
+fn a_recipient_that_cannot_be_read_is_left_out_with_what_belongs_to_it() {
+    let file = good(
+        "@ 7\ni 1\no 5\nr           smtp b one 1\nN NOTIFY=FAILURE\nr           smtp b\nN NOTIFY=NEVER\nR FULL\n\
+         r  \nr\nr           smtp b two 1\nn E1\nm\n\n",
+    );
+    assert_eq!(users(&file), ["one", "two"]);
+    assert_eq!(file.recipients[0].dsn.map(|(_, value)| value), Some(&b"NOTIFY=FAILURE"[..]));
+    assert_eq!((file.recipients[0].ret, file.recipients[1].envelope_id), (&b""[..], &b"E1"[..]));
+    assert!(file.recipients.iter().all(|entry| entry.headers == Some(0)));
+    let why: Vec<String> = file.left_out.iter().map(ToString::to_string).collect();
+    let of = |offset: usize, why: &str| format!("the line \"r\" at offset {offset} cannot be read: {why}");
+    let expected = [
+        of(54, "channel, host and user are not all there"),
+        of(95, "it is too short for its fields"),
+        of(99, "it has no state"),
+    ];
+    assert_eq!(why, expected);
+    let many = format!("i 1\no 5\n{}", "r\n".repeat(100));
+    assert_eq!(good(&many).left_out.len(), MAX_LEFT_OUT);
 }
 
 #[test]
@@ -145,6 +169,14 @@ proptest! {
     {
         is_sound(["i 1-1\no 5\n", &lines.concat()].concat().as_bytes())?;
         is_sound(lines.concat().as_bytes())?;
+    }
+
+    #[test]
+    fn lines_of_either_layout_in_any_order_are_read_or_refused(lines in proptest::collection::vec(prop_oneof![
+        Just("@ 0x00000007\n"), Just("@ 0\n"), Just("r smtp b u\n"), Just("r           smtp b u 1\n"), Just("r a\n"),
+        Just("s smtp a u\n"), Just("N NOTIFY=NEVER\n"), Just("m\nA: b\n\n")], 0..8))
+    {
+        is_sound(["i 1-1\no 5\n", &lines.concat()].concat().as_bytes())?;
     }
 
     #[test]
