@@ -44,7 +44,7 @@
 //! let message = Message {
 //!     queue_id: Some("4hB1".into()),
 //!     next_hop: format!("[127.0.0.1]:{}", server.address().port()).parse()?,
-//!     envelope: Envelope::new(Address::parse("a@example.org")?, recipients),
+//!     envelope: Envelope::new(Address::parse("a@example.org")?, recipients).into(),
 //!     content: Some(Content::from_bytes(b"Subject: hello\r\n\r\nHello.\r\n")?),
 //! };
 //!

@@ -105,7 +105,7 @@ impl Trial {
             Ok(Message {
                 queue_id: Some(format!("trial{message}")),
                 next_hop,
-                envelope,
+                envelope: envelope.into(),
                 content: Some(content.clone()),
             })
         };

@@ -28,7 +28,7 @@ fn deliver(engine: &Engine, sink: &Sink) -> Verdict {
     let message = Message {
         queue_id: None,
         next_hop: format!("[127.0.0.1]:{}", sink.address().port()).parse().expect("a next hop"),
-        envelope: Envelope::new(address("s@a.test"), vec![address("r@b.test")]),
+        envelope: Envelope::new(address("s@a.test"), vec![address("r@b.test")]).into(),
         content: Some(Content::from_bytes(b"x\r\n").expect("content")),
     };
     let room = engine.room(&message.next_hop, 3, LONG).expect("room");

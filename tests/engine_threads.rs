@@ -36,7 +36,7 @@ fn submit(engine: &Engine, port: u16, count: usize) -> Vec<Inbox> {
         let message = Message {
             queue_id: None,
             next_hop: format!("[127.0.0.1]:{port}").parse().expect("a next hop"),
-            envelope: Envelope::new(address("s@a.test"), vec![address("r@b.test")]),
+            envelope: Envelope::new(address("s@a.test"), vec![address("r@b.test")]).into(),
             content: Some(Content::from_bytes(b"x\r\n").expect("content")),
         };
         let room = engine.room(&message.next_hop, 3, LONG).expect("room");

@@ -174,7 +174,7 @@ fn submit(engine: &Engine, size: usize, wake: Option<Wake>) -> Inbox {
     let message = Message {
         queue_id: None,
         next_hop: hop(),
-        envelope: Envelope::new(Address::null(), vec![Address::parse("a@x").expect("an address")]),
+        envelope: Envelope::new(Address::null(), vec![Address::parse("a@x").expect("an address")]).into(),
         content: Some(Content::from_bytes(&vec![b'x'; size - 2]).expect("content")),
     };
     let room = engine.room(&message.next_hop, message.size(), LONGEST).expect("room");

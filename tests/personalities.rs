@@ -92,7 +92,7 @@ fn submit(engine: &Engine, sink: &Sink, number: usize, refusals: usize) -> Inbox
     let message = Message {
         queue_id: Some(format!("Q{number}")),
         next_hop: format!("[127.0.0.1]:{}", sink.address().port()).parse().expect("a next hop"),
-        envelope: Envelope::new(address(&sender), recipients.iter().map(address).collect()),
+        envelope: Envelope::new(address(&sender), recipients.iter().map(address).collect()).into(),
         content: Some(Content::from_bytes(&content(number)).expect("content")),
     };
     let room = engine.room(&message.next_hop, message.size(), Duration::ZERO).expect("room");

@@ -491,7 +491,7 @@ fn run(path: &Path) -> Result<(), String> {
     for (name, envelope, content) in &transcript.messages {
         let content = content.as_ref().map(|bytes| Content::from_bytes(bytes).expect("content"));
         let next_hop = next_hop.parse().expect("a next hop");
-        let message = Message { queue_id: Some(name.clone()), next_hop, envelope: envelope.clone(), content };
+        let message = Message { queue_id: Some(name.clone()), next_hop, envelope: envelope.clone().into(), content };
         let room = engine.room(&message.next_hop, message.size(), Duration::ZERO).expect("room");
         let (ticket, inbox) = Ticket::issue(envelope.recipients.len());
         engine.submit(message, room, ticket);

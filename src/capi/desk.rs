@@ -7,12 +7,13 @@
 use super::error::{ERR_STATE, ERR_UNKNOWN, Failure};
 use super::report::ReportHandle;
 use crate::lane::Withdrawal;
-use crate::mail::{NextHop, Report};
+use crate::mail::{Envelope, NextHop, Report};
 use crate::net::Wake;
 use crate::sync::{Condvar, Mutex, after};
 use std::collections::{HashMap, VecDeque};
-use std::ffi::{CString, c_int, c_void};
+use std::ffi::{c_int, c_void};
 use std::os::fd::AsRawFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The host's function for reports.
@@ -23,7 +24,9 @@ pub type ReportFn = Option<unsafe extern "C" fn(report: *mut ReportHandle, user:
 pub(super) struct Cover {
     pub number: u64,
     pub cookie: Cookie,
-    pub recipients: Vec<CString>,
+    /// For the addresses of its recipients. The last who has it frees it: the thread that takes the report, which is
+    /// mostly the one that made it.
+    pub envelope: Arc<Envelope>,
 }
 
 /// A pointer of the host that is carried and never followed.

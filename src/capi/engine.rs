@@ -12,11 +12,11 @@ use super::guard::{self, Handle};
 use super::message::MessageHandle;
 use super::parcel::Parcel;
 use super::process;
-use super::report::{ReportHandle, c_text};
+use super::report::ReportHandle;
 use crate::config::Config;
 use crate::engine::{Engine, Room};
 use crate::lane::{Ticket, Withdrawal};
-use crate::mail::{Content, ContentRules, EnhancedStatus, NextHop, Outcome, Report, Verdict};
+use crate::mail::{ContentRules, EnhancedStatus, Message, NextHop, Outcome, Report, Verdict};
 use crate::net::with_signals_blocked;
 use crate::sync::after;
 use std::ffi::{c_char, c_int, c_void};
@@ -50,9 +50,7 @@ impl Handle for EngineHandle {
 
 /// A message that can be handed over without any further failure.
 struct Ready {
-    message: Box<MessageHandle>,
-    next_hop: NextHop,
-    content: Content,
+    message: Message,
     room: Room,
 }
 
@@ -94,7 +92,7 @@ impl EngineHandle {
         let content = given.content(self.rules(&next_hop))?;
         // SAFETY: it came from `hand_out`, which made it of a Box, and it is ours from now on.
         let message = unsafe { Box::from_raw(message) };
-        Ok(Ready { message, next_hop, content, room })
+        Ok(Ready { message: message.into_message(next_hop, content), room })
     }
 
     fn rules(&self, next_hop: &NextHop) -> ContentRules {
@@ -114,9 +112,9 @@ impl EngineHandle {
         let number = self.desk.number();
         let cover = cover(number, cookie, &ready);
         let desk = Arc::clone(&self.desk);
-        let recipients = cover.recipients.len();
+        let recipients = cover.envelope.recipients.len();
         let (ticket, withdrawal) = Ticket::issue_to(recipients, Box::new(move |report| desk.report(cover, report)));
-        self.desk.enter(number, withdrawal, ready.next_hop.clone());
+        self.desk.enter(number, withdrawal, ready.message.next_hop.clone());
         self.hand_over(ready, ticket);
         number
     }
@@ -124,7 +122,7 @@ impl EngineHandle {
     /// Hands a message over; its report comes in the parcel.
     fn send(&self, ready: Ready) -> (Parcel<Entry>, Withdrawal) {
         let (parcel, cover) = (Parcel::new(), cover(0, ptr::null_mut(), &ready));
-        let (address, recipients) = (parcel.address(), cover.recipients.len());
+        let (address, recipients) = (parcel.address(), cover.envelope.recipients.len());
         // Whoever has stopped waiting has made a report of its own.
         let receive = move |report| address.send((cover, report));
         let (ticket, withdrawal) = Ticket::issue_to(recipients, Box::new(receive));
@@ -133,8 +131,7 @@ impl EngineHandle {
     }
 
     fn hand_over(&self, ready: Ready, ticket: Ticket) {
-        let message = ready.message.into_message(ready.next_hop, ready.content);
-        let submit = || self.engine.submit(message, ready.room, ticket);
+        let submit = || self.engine.submit(ready.message, ready.room, ticket);
         // The ticket reports also then, so that the caller need not be told twice.
         if catch_unwind(AssertUnwindSafe(submit)).is_err() {
             self.broken.store(true, Ordering::Relaxed);
@@ -142,7 +139,7 @@ impl EngineHandle {
     }
 
     fn deliver(&self, ready: Ready, patience: Duration) -> ReportHandle {
-        let (next_hop, spare) = (ready.next_hop.clone(), cover(0, ptr::null_mut(), &ready));
+        let (next_hop, spare) = (ready.message.next_hop.clone(), cover(0, ptr::null_mut(), &ready));
         let (parcel, withdrawal) = self.send(ready);
         let entry = parcel.wait(patience).or_else(|| {
             withdrawal.withdraw();
@@ -150,7 +147,7 @@ impl EngineHandle {
             parcel.wait(GRACE)
         });
         let (cover, report) = entry.unwrap_or_else(|| {
-            let report = out_of_time(spare.recipients.len());
+            let report = out_of_time(spare.envelope.recipients.len());
             (spare, report)
         });
         ReportHandle::new(cover, report)
@@ -189,8 +186,7 @@ impl EngineHandle {
 }
 
 fn cover(number: u64, cookie: *mut c_void, ready: &Ready) -> Cover {
-    let recipients = ready.message.recipients().iter().map(|recipient| c_text(recipient.address.as_str())).collect();
-    Cover { number, cookie: Cookie(cookie), recipients }
+    Cover { number, cookie: Cookie(cookie), envelope: Arc::clone(&ready.message.envelope) }
 }
 
 /// The report of a message that nobody could call back in time.

@@ -97,15 +97,11 @@ impl MessageHandle {
         }
     }
 
-    /// The whole, for the engine; only behind [`MessageHandle::complete`].
+    /// The whole, for the engine, which tells of its recipients by the envelope; only behind [`MessageHandle::complete`].
     pub(super) fn into_message(self, next_hop: NextHop, content: Content) -> Message {
         let sender = self.sender.unwrap_or_else(Address::null);
-        Message { queue_id: self.id, next_hop, envelope: Envelope { sender, ..self.envelope }, content: Some(content) }
-    }
-
-    /// The recipients, in their order.
-    pub(super) fn recipients(&self) -> &[Recipient] {
-        &self.envelope.recipients
+        let envelope = Arc::new(Envelope { sender, ..self.envelope });
+        Message { queue_id: self.id, next_hop, envelope, content: Some(content) }
     }
 }
 

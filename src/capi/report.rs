@@ -23,6 +23,7 @@ pub struct ReportHandle {
 
 #[derive(Debug)]
 struct Texts {
+    addresses: Vec<CString>,
     /// The status and the text of each recipient.
     outcomes: Vec<(CString, CString)>,
     /// The servers that have decided before the last, by recipient.
@@ -58,7 +59,9 @@ impl ReportHandle {
     fn texts(&self) -> &Texts {
         let of_outcome = |outcome: &Outcome| (c_text(&outcome.status.to_string()), c_text(&outcome.text));
         let route = self.report.route.as_deref();
+        let recipients = &self.cover.envelope.recipients;
         self.texts.get_or_init(|| Texts {
+            addresses: recipients.iter().map(|recipient| c_text(recipient.address.as_str())).collect(),
             outcomes: self.report.outcomes.iter().map(of_outcome).collect(),
             earlier: self.report.earlier.iter().map(|(index, route)| (*index, c_text(&route.server))).collect(),
             server: route.map(|route| Server::of(&route.server)),
@@ -139,7 +142,7 @@ pub unsafe extern "C" fn pipelane_report_recipients(report: *const ReportHandle)
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pipelane_report_address(report: *const ReportHandle, recipient: usize) -> *const c_char {
     let address = |report: &'static ReportHandle| {
-        report.cover.recipients.get(recipient).map(|address| address.as_ptr()).ok_or_else(|| beyond(recipient))
+        report.texts().addresses.get(recipient).map(|address| address.as_ptr()).ok_or_else(|| beyond(recipient))
     };
     // SAFETY: as above.
     unsafe { read(report, ptr::null(), address) }

@@ -110,7 +110,7 @@ fn message(arguments: &DeliverArgs) -> Result<(Config, Message), Ending> {
     let message = Message {
         queue_id: arguments.queue_id.clone().filter(|id| is_queue_id(id)),
         next_hop: arguments.next_hop.clone(),
-        envelope,
+        envelope: envelope.into(),
         content: Some(content),
     };
     Ok((config, message))

@@ -54,7 +54,7 @@ impl<T> Delivery<T> {
         Delivery(Box::new(Progress {
             queue_id: message.queue_id,
             next_hop: message.next_hop,
-            envelope: Arc::new(message.envelope),
+            envelope: message.envelope,
             content: message.content,
             token,
             attempts: 0,
@@ -247,7 +247,7 @@ mod tests {
         let message = Message {
             queue_id: None,
             next_hop: "mx.test".parse().expect("a next hop"),
-            envelope: Envelope::new(Address::null(), recipients),
+            envelope: Envelope::new(Address::null(), recipients).into(),
             content: None,
         };
         Delivery::new(message, (), Instant::now())

@@ -31,7 +31,7 @@ pub fn job_with(size: usize, submitted: Instant, room: Vec<Permit>) -> (Job, Inb
     let message = Message {
         queue_id: None,
         next_hop: "mx.test".parse().expect("a next hop"),
-        envelope: Envelope::new(Address::null(), vec![Address::parse("a@x").expect("an address")]),
+        envelope: Envelope::new(Address::null(), vec![Address::parse("a@x").expect("an address")]).into(),
         content: Some(Content::from_bytes(&vec![b'x'; size - 2]).expect("content")),
     };
     let (ticket, inbox) = Ticket::issue(1);

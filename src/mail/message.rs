@@ -1,6 +1,7 @@
 //! One message on its way: envelope, content and next hop, as a door hands it to the engine.
 
 use super::{Content, Envelope, NextHop};
+use std::sync::Arc;
 
 /// A message. It is moved, never shared: whoever holds it also holds the obligation to report on it.
 #[derive(Debug, Clone)]
@@ -9,8 +10,8 @@ pub struct Message {
     pub queue_id: Option<String>,
     /// Where it goes.
     pub next_hop: NextHop,
-    /// From whom, to whom.
-    pub envelope: Envelope,
+    /// From whom, to whom. Shared with each transaction, and with who has to tell what became of it.
+    pub envelope: Arc<Envelope>,
     /// What is sent; `None` asks the server about the envelope only (MAIL, RCPT, then RSET), as an
     /// address verification does.
     pub content: Option<Content>,

@@ -77,7 +77,7 @@ fn deliver(name_server: u16, policy: &str, domain: &str, port: u16) -> String {
     let message = Message {
         queue_id: Some("dane".into()),
         next_hop: format!("{domain}.test:{port}").parse().expect("a next hop"),
-        envelope: Envelope::new(address("s@client.example"), vec![address(&format!("r@{domain}.test"))]),
+        envelope: Envelope::new(address("s@client.example"), vec![address(&format!("r@{domain}.test"))]).into(),
         content: Some(Content::from_bytes(b"Subject: dane\r\n\r\nhello\r\n").expect("content")),
     };
     let room = engine.room(&message.next_hop, message.size(), LIMIT).expect("room");

@@ -178,7 +178,7 @@ fn sent(name_servers: &[u16], next_hop: &str) -> Outcome {
     let message = Message {
         queue_id: None,
         next_hop: next_hop.parse().expect("a next hop"),
-        envelope: Envelope::new(address("s@a.test"), vec![address("r@b.test")]),
+        envelope: Envelope::new(address("s@a.test"), vec![address("r@b.test")]).into(),
         content: Some(mail::Content::from_bytes(b"Subject: x\r\n\r\nx\r\n").expect("content")),
     };
     let room = engine.room(&message.next_hop, message.size(), Duration::ZERO).expect("room");

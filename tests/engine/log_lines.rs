@@ -3,6 +3,7 @@
 use crate::host::{Host, yes};
 use crate::place::*;
 use pipelane::mail::{Address, Content, Envelope, Message, Priority};
+use std::sync::Arc;
 
 #[test]
 fn each_message_has_one_line_with_all_that_is_known() {
@@ -33,7 +34,7 @@ fn a_priority_that_was_given_is_in_the_line() {
     let (sink, engine) = (sink(), engine(settings()));
     for (n, priority) in [None, Some(Priority::LOWEST), Some(Priority::default())].into_iter().enumerate() {
         let mut message = message(&hop(sink.address()), &format!("hurried-{n}"), "r@b.test", 10);
-        message.envelope.priority = priority;
+        Arc::make_mut(&mut message.envelope).priority = priority;
         all_delivered(&[submit(&engine, message)]);
     }
     let lines = ["hurried-0: ", "hurried-1: ", "hurried-2: "].map(logged).concat();
@@ -88,7 +89,7 @@ fn no_content_is_logged() {
     let message = Message {
         queue_id: Some("private-1".into()),
         next_hop: hop(sink.address()),
-        envelope: Envelope::new(address("s@a.test"), vec![address("r@b.test"), address("reject-550@b.test")]),
+        envelope: Envelope::new(address("s@a.test"), vec![address("r@b.test"), address("reject-550@b.test")]).into(),
         content: Some(Content::from_bytes(b"Subject: the-secret-word\r\n\r\nthe-secret-word\r\n").expect("content")),
     };
     report(&submit(&engine, message));

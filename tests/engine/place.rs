@@ -64,7 +64,7 @@ pub fn message(hop: &NextHop, id: &str, recipient: &str, size: usize) -> Message
     Message {
         queue_id: Some(id.into()),
         next_hop: hop.clone(),
-        envelope: Envelope::new(address("sender@a.test"), vec![address(recipient)]),
+        envelope: Envelope::new(address("sender@a.test"), vec![address(recipient)]).into(),
         content: Some(Content::from_bytes(content.as_bytes()).expect("content")),
     }
 }

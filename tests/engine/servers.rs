@@ -43,7 +43,7 @@ fn to_three(next_hop: &NextHop) -> Message {
     let one = message(next_hop, "three", "r@b.test", 500);
     let recipients = ["put-off@b.test", "refused@b.test", "fine@b.test"];
     let recipients = recipients.map(|text| Address::parse(text).expect("an address")).to_vec();
-    Message { envelope: Envelope::new(Address::parse("s@a.test").expect("an address"), recipients), ..one }
+    Message { envelope: Envelope::new(Address::parse("s@a.test").expect("an address"), recipients).into(), ..one }
 }
 
 fn outcomes(engine: &Engine, message: Message) -> Vec<(Verdict, String)> {

@@ -241,7 +241,7 @@ fn a_message_to_nobody_is_reported_with_no_outcome() {
     let hop = hop(sink.address());
     let envelope = Envelope::new(Address::null(), Vec::new());
     let content = Some(Content::from_bytes(b"x\r\n").expect("content"));
-    let message = Message { queue_id: None, next_hop: hop.clone(), envelope, content };
+    let message = Message { queue_id: None, next_hop: hop.clone(), envelope: envelope.into(), content };
     let (ticket, inbox) = Ticket::issue(0);
     engine.submit(message, engine.room(&hop, 3, LONG).expect("room"), ticket);
     assert!(report(&inbox).outcomes.is_empty());

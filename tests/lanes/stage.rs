@@ -294,7 +294,7 @@ impl Stage {
         let message = Message {
             queue_id: Some(id.into()),
             next_hop,
-            envelope: Envelope::new(address("s@a.test"), vec![address("r@b.test")]),
+            envelope: Envelope::new(address("s@a.test"), vec![address("r@b.test")]).into(),
             content: Some(Content::from_bytes(&vec![b'x'; size - 2]).expect("content")),
         };
         let room = self.engine.room(&message.next_hop, message.size(), LONG).expect("room");

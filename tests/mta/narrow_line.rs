@@ -28,7 +28,7 @@ fn submit(engine: &Engine, hop: &NextHop, size: usize) -> Inbox {
     let message = Message {
         queue_id: None,
         next_hop: hop.clone(),
-        envelope: Envelope::new(address("sender@client.test"), vec![address("r@example.test")]),
+        envelope: Envelope::new(address("sender@client.test"), vec![address("r@example.test")]).into(),
         content: Some(Content::from_bytes(content.as_bytes()).expect("content")),
     };
     let room = engine.room(hop, message.size(), LONG).expect("room");

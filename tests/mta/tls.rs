@@ -76,7 +76,7 @@ fn deliver(engine: &Engine, server: &Postfix) -> Outcome {
     let message = Message {
         queue_id: Some("tls".into()),
         next_hop: server.next_hop().parse().expect("a next hop"),
-        envelope: Envelope::new(address("s@client.test"), vec![address(&format!("r@{DOMAIN}"))]),
+        envelope: Envelope::new(address("s@client.test"), vec![address(&format!("r@{DOMAIN}"))]).into(),
         content: Some(Content::from_bytes(b"Subject: tls\r\n\r\nhello\r\n").expect("content")),
     };
     let room = engine.room(&message.next_hop, message.size(), LIMIT).expect("room");

@@ -56,7 +56,7 @@ impl World {
         let message = Message {
             queue_id: None,
             next_hop: next_hop.parse().expect("a next hop"),
-            envelope: Envelope::new(address("s@client.example"), vec![address("r@a.test")]),
+            envelope: Envelope::new(address("s@client.example"), vec![address("r@a.test")]).into(),
             content: Some(Content::from_bytes(b"Subject: x\r\n\r\nx\r\n").expect("content")),
         };
         let room = engine.room(&message.next_hop, message.size(), crate::LONG).expect("room");

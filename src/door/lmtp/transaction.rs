@@ -58,7 +58,8 @@ impl<R> Transaction<R> {
                 priority: self.parameters.priority,
                 recipients: members.iter().map(|&index| accepted[index].recipient.clone()).collect(),
             };
-            let message = Message { queue_id: queue_id.clone(), next_hop, envelope, content: content.cloned() };
+            let message =
+                Message { queue_id: queue_id.clone(), next_hop, envelope: envelope.into(), content: content.cloned() };
             Order { message, room, members }
         };
         groups.map(order).collect()

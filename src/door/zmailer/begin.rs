@@ -217,7 +217,7 @@ impl<'f, D: Delivery> Beginning<'f, D> {
             ..Envelope::new(sender, Vec::new())
         };
         let queue_id = Some(self.key.path.as_str().to_owned());
-        Ok(Message { queue_id, next_hop: job.next_hop.clone(), envelope, content: Some(content) })
+        Ok(Message { queue_id, next_hop: job.next_hop.clone(), envelope: envelope.into(), content: Some(content) })
     }
 
     /// Channel `error` is the null sender, whatever the user; so is no user on any channel.

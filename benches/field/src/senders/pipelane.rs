@@ -35,7 +35,7 @@ pub fn message(hop: &NextHop, mail: &Mail) -> Message {
     Message {
         queue_id: Some(mail.id.clone()),
         next_hop: hop.clone(),
-        envelope: Envelope::new(address(&mail.sender), mail.recipients.iter().map(address).collect()),
+        envelope: Envelope::new(address(&mail.sender), mail.recipients.iter().map(address).collect()).into(),
         content: Some(Content::from_bytes(&mail.content).expect("content")),
     }
 }
