@@ -32,7 +32,8 @@ pub struct NameServers {
     /// Empty for those of resolv.conf(5).
     pub addresses: Vec<SocketAddr>,
     /// Whether they are believed that an answer is secure (the AD bit, RFC 4035 3.2.3) though they are not on this
-    /// machine. Of those in resolv.conf its own `trust-ad` says so.
+    /// machine. Of those in resolv.conf its own `trust-ad` says so. Where DANE is asked for and one is believed, those
+    /// that are not are not asked.
     pub trusted: bool,
 }
 

@@ -177,7 +177,8 @@ impl<'a> Servers<'a> {
     }
 
     fn resolver(&self) -> std::sync::Arc<dns::Resolver> {
-        self.ways.resolvers.get(&self.opener.settings.routing.name_servers)
+        let settings = &self.opener.settings;
+        self.ways.resolvers.get(&settings.routing.name_servers, settings.tls.policy.is_dane())
     }
 
     fn wait(&self) -> Wait<'_> {

@@ -167,7 +167,8 @@ pub(super) static KEYS: &[Key] = &[
         Text(YES_OR_NO, |s, t| syntax::either(t, "yes", "no").map(|yes| s.routing.name_servers.trusted = yes)),
         "Whether name_servers are believed that an answer is proved by DNSSEC (the AD bit, RFC 4035 3.2.3) though they are not on \
          this machine: say yes only where they validate and nobody can change what they say on the way. Without name_servers \
-         the option trust-ad of resolv.conf(5) says it.",
+         the option trust-ad of resolv.conf(5) says it; there only 127.0.0.1, 127.0.0.53 and ::1 are believed without. For \
+         dane only servers that are believed are asked, where there is one.",
     ),
     hop(
         "host_lookup",

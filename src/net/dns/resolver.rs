@@ -40,9 +40,10 @@ impl Resolver {
         Resolver { cache: Cache::new(settings.remembered), source: Source::fixed(settings) }
     }
 
-    /// One that asks those of this machine's resolv.conf(5), as it is at each time.
-    pub fn system() -> Resolver {
-        Resolver { cache: Cache::new(REMEMBERED), source: Source::system() }
+    /// One that asks those of this machine's resolv.conf(5), as it is at each time; where only those that are believed
+    /// are wanted, and there is one, none but those.
+    pub fn system(only_believed: bool) -> Resolver {
+        Resolver { cache: Cache::new(REMEMBERED), source: Source::system(only_believed) }
     }
 
     /// What there is of this type under this name.
@@ -118,7 +119,7 @@ fn in_order(in_use: &InUse) -> Vec<&Known> {
 }
 
 fn ask(known: &Known, name: &Name, of: Type, wait: &Wait<'_>) -> Result<Told, Trouble> {
-    let believed = |answer: Answer| Answer { secure: answer.secure && known.server.is_believed(), ..answer };
+    let believed = |answer: Answer| Answer { secure: answer.secure && known.server.trusted, ..answer };
     match exchange::ask(&known.server, name, of, wait)? {
         Heard::Answer(answer) => Ok(Told::Answer(believed(answer))),
         Heard::Alias(answer) => Ok(Told::Alias(believed(answer))),

@@ -2,6 +2,7 @@
 
 use super::server::{A, Reply, TestServer};
 use super::*;
+use crate::config::NameServers;
 use crate::net::Wake;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::thread;
@@ -54,6 +55,24 @@ fn a_server_that_has_no_answer_is_followed_by_the_next_and_not_asked_again() {
     let expected =
         format!("A of a.test: {one}: the name server answers SERVFAIL; {two}: the name server answers REFUSED");
     assert_eq!(said, expected);
+}
+
+#[test]
+fn for_dane_a_server_that_validates_is_not_followed_by_one_that_does_not() {
+    let (fails, forged) = (TestServer::saying(|reply| reply.rcode(2)), good());
+    let untrusted = Server { trusted: false, ..Server::new(forged.address) };
+    let settings = Settings::of(vec![Server::new(fails.address), untrusted]);
+    let said = text(Resolver::new(settings.only_believed()).query(&name("a.test"), Type::A, &long()));
+    assert_eq!(said, format!("A of a.test: {}: the name server answers SERVFAIL", fails.address));
+    assert_eq!(forged.asked().len(), 0);
+
+    let elsewhere = "192.0.2.1:53".parse().expect("an address");
+    let whom = NameServers { addresses: vec![fails.address, elsewhere], trusted: false };
+    let resolvers = Resolvers::default();
+    let brief = || Wait { until: Instant::now() + Duration::from_millis(300), wake: None };
+    let said = |dane| text(resolvers.get(&whom, dane).query(&name("a.test"), Type::A, &brief()));
+    assert!(!said(true).contains("192.0.2.1"), "{}", said(true));
+    assert!(said(false).contains("192.0.2.1"), "others ask all: {}", said(false));
 }
 
 #[test]
