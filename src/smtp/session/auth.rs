@@ -21,6 +21,28 @@ pub struct Auth {
     pub mechanisms: Vec<Mechanism>,
     /// Over a connection in clear too.
     pub in_clear: bool,
+    /// Only by a mechanism that does not tell the server what the password is; why.
+    pub undisclosed: Option<&'static str>,
+}
+
+impl Auth {
+    /// The mechanisms that may be used with this server.
+    fn usable(&self) -> Vec<Mechanism> {
+        let may = |mechanism: &Mechanism| self.undisclosed.is_none() || !mechanism.discloses();
+        self.mechanisms.iter().copied().filter(may).collect()
+    }
+
+    /// Why no mechanism can be used.
+    fn nothing_in_common(&self, offered: &[String]) -> String {
+        if offered.is_empty() {
+            return "there is a password for it, and the server does not offer AUTH".to_owned();
+        }
+        let usable: Vec<&str> = self.usable().iter().map(|mechanism| mechanism.name()).collect();
+        let usable = if usable.is_empty() { "none".to_owned() } else { usable.join(" ") };
+        let offered = offered.join(" ");
+        let why = self.undisclosed.map(|why| format!(": {why}")).unwrap_or_default();
+        format!("of the mechanisms for AUTH the server offers {offered}, and {usable} may be used{why}")
+    }
 }
 
 impl Session {
@@ -41,8 +63,8 @@ impl Session {
             let text = "the connection is not encrypted, and auth_in_clear = \"no\" keeps the password off it";
             return self.not_authenticated(text.to_owned(), None);
         }
-        let Some(mechanism) = sasl::strongest(&auth.mechanisms, &self.offered.auth) else {
-            return self.not_authenticated(nothing_in_common(&auth.mechanisms, &self.offered.auth), None);
+        let Some(mechanism) = sasl::strongest(&auth.usable(), &self.offered.auth) else {
+            return self.not_authenticated(auth.nothing_in_common(&self.offered.auth), None);
         };
         match Exchange::begin(mechanism, &auth.credentials) {
             Ok((exchange, command)) => {
@@ -155,13 +177,4 @@ impl fmt::Debug for Session {
         shown.field("state", &self.state).field("owed", &self.owed).field("flights", &self.flights);
         shown.field("written", &self.written).field("output", &self.output.len()).finish_non_exhaustive()
     }
-}
-
-/// Why no mechanism can be used.
-fn nothing_in_common(allowed: &[Mechanism], offered: &[String]) -> String {
-    if offered.is_empty() {
-        return "there is a password for it, and the server does not offer AUTH".to_owned();
-    }
-    let allowed: Vec<&str> = allowed.iter().map(|mechanism| mechanism.name()).collect();
-    format!("of the mechanisms for AUTH the server offers {}, and {} may be used", offered.join(" "), allowed.join(" "))
 }
