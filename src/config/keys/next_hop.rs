@@ -185,6 +185,13 @@ pub(super) static KEYS: &[Key] = &[
          better servers are tried, and mail that would come back is refused (RFC 5321 5.1); for port 25 only.",
     ),
     hop(
+        "own_addresses",
+        "yes",
+        Text(YES_OR_NO, |s, t| syntax::either(t, "yes", "no").map(|yes| s.routing.own_addresses = yes)),
+        "Whether a server that MX records lead to at an address of this machine, of an interface or 127.0.0.0/8, ::1, 0.0.0.0, ::, \
+         counts as named in own_names. no: for a machine with several mail servers, each at an address of its own.",
+    ),
+    hop(
         "fallback_relay",
         "",
         Text(RELAY, |s, t| syntax::optional(t, |text| text.parse().ok()).map(|relay| s.routing.fallback_relay = relay)),

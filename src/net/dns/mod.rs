@@ -24,7 +24,7 @@ pub use exchange::Wait;
 pub use name::{Name, NameError};
 pub use resolver::{Resolver, tlsa};
 pub use resolvers::Resolvers;
-pub use route::{Exchanger, MAX_EXCHANGERS, RouteError, host, route};
+pub use route::{Exchanger, MAX_EXCHANGERS, Own, RouteError, host, route};
 pub use servers::{DNS_PORT, MAX_SERVERS, Server, Settings};
 
 /// The most aliases (CNAME) that are followed for one question.
