@@ -143,7 +143,7 @@ mod tests {
         let mut opener = opener(&listener, &file);
         let (at, now) = (server_of(&opener), std::time::Instant::now());
         let address = at.addresses.first().expect("one");
-        opener.ledger.note_broken_tls(address.clone(), now);
+        opener.ledger.note_broken_tls(address.clone(), &opener.settings.tls, now);
         let first_attempt = |opener: &Opener| {
             let auth = opener.auth(&at).expect("a file");
             opener.encryption(&at, address, auth.as_ref())
