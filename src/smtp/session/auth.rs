@@ -7,6 +7,7 @@
 //! server says while it knows our secrets is shown to nobody if it repeats them.
 
 use super::{CloseReason, Event, Owed, Session, State};
+use crate::config::secret::wipe;
 use crate::config::{Credentials, Mechanism};
 use crate::smtp::reply::{Reply, ReplyError};
 use crate::smtp::sasl::{self, Exchange};
@@ -112,10 +113,14 @@ impl Session {
     fn authenticated(&mut self, mechanism: Mechanism) {
         self.exchange = None;
         self.logged_in = Some(mechanism);
-        // All of it is written: what is left in the buffer behind its end is overwritten.
-        self.output.resize(self.output.capacity(), 0);
-        self.output.clear();
         self.ready();
+    }
+
+    /// What was said of AUTH is written: it does not stay in memory.
+    pub(super) fn forget_what_was_said(&mut self) {
+        if self.exchange.is_some() && self.output.is_empty() {
+            wipe(&mut self.output);
+        }
     }
 
     fn challenged(&mut self, reply: &Reply) {
@@ -166,6 +171,15 @@ impl Session {
                 "the server sent something that is no SMTP reply while it was to answer AUTH".to_owned()
             }
             error => error.to_string(),
+        }
+    }
+}
+
+impl Drop for Session {
+    /// A connection that ends in the midst of AUTH leaves no secret behind.
+    fn drop(&mut self) {
+        if self.exchange.is_some() {
+            wipe(&mut self.output);
         }
     }
 }
