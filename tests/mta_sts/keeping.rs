@@ -91,6 +91,20 @@ fn a_policy_holds_to_its_end_whatever_happens_to_its_domain() {
 }
 
 #[test]
+fn a_start_sweeps_the_directory() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let (zone, host) = (Zone::start(Some("v=STSv1; id=1;")), PolicyHost::start("policy", saying(&["mx.test"])));
+    let port = host.port();
+    assert_eq!(Client::new(&zone, port, Some(folder.path())).servers(at(0)), names(&["mx.test"]));
+    let of_another = std::fs::read_to_string(folder.path().join("a.test")).expect("a file").replace("a.test", "b.test");
+    std::fs::write(folder.path().join("b.test"), of_another).expect("written");
+    zone.say(None);
+    let client = Client::new(&zone, port, Some(folder.path()));
+    assert_eq!(client.servers(at(40 * DAY)), None);
+    assert_eq!(std::fs::read_dir(folder.path()).expect("a directory").count(), 0);
+}
+
+#[test]
 fn without_a_directory_a_restart_forgets() {
     let (zone, host) = (Zone::start(Some("v=STSv1; id=1;")), PolicyHost::start("policy", saying(&["mx.test"])));
     let port = host.port();

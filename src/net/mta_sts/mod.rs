@@ -31,6 +31,7 @@ pub use policy::{BadPolicy, LONGEST, Mode, PATTERNS, POLICY, Pattern, Policy, SH
 pub use record::{PolicyId, id};
 
 use super::dns::{Name, SoftFailure, Type, Wait};
+use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Condvar, Mutex, MutexGuard, after};
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -134,6 +135,8 @@ pub struct Policies {
     /// Some fetch has ended.
     fetched: Condvar,
     store: Option<Store>,
+    /// The store has been swept, once for each start.
+    swept: AtomicBool,
     port: u16,
 }
 
@@ -157,7 +160,8 @@ impl Policies {
     /// Kept in this directory too, which is made when it is needed. `None`: in memory only.
     pub fn new(directory: Option<PathBuf>) -> Policies {
         let store = directory.map(Store::new);
-        Policies { memory: Mutex::default(), fetched: Condvar::new(), store, port: HTTPS_PORT }
+        let (memory, fetched, swept) = (Mutex::default(), Condvar::new(), AtomicBool::new(false));
+        Policies { memory, fetched, store, swept, port: HTTPS_PORT }
     }
 
     /// The same, with policies on another port: for tests.
@@ -190,6 +194,9 @@ impl Policies {
             return Some(kept);
         }
         let store = self.store.as_ref()?;
+        if !self.swept.swap(true, Ordering::Relaxed) {
+            store.sweep(now);
+        }
         let kept = store.read(domain).unwrap_or_else(|error| {
             news.push(News::Unread(store.directory().to_owned(), error));
             None
