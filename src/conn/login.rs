@@ -167,7 +167,8 @@ mod tests {
         let name = |text: &str| Name::parse(text).expect(text);
         let server = |of: &str, secure: bool, pledge: Pledge| {
             let addresses = vec![[192, 0, 2, 1].into()];
-            let exchanger = Exchanger { name: name(of), canonical: name(of), preference: 1, addresses, secure };
+            let exchanger =
+                Exchanger { name: name(of), canonical: name(of), preference: 1, addresses, proved: secure, secure };
             let owner = Owner { name: "a.test".into(), written: "a.test".into() };
             let (name, addresses) = (of.to_owned(), Vec::new());
             Server { name, addresses, exchanger: Some(exchanger), pledge, owner, is_last: true }

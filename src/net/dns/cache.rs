@@ -66,6 +66,7 @@ fn octets(answer: &Answer) -> usize {
         Record::Mx { exchange, .. } => exchange.as_str().len(),
         Record::Tlsa(tlsa) => tlsa.data.capacity(),
         Record::Txt(text) => text.len(),
+        Record::Alias(to) => to.as_str().len(),
     };
     answer.records().iter().map(|record| size_of::<Record>() + beside(record)).sum()
 }

@@ -22,7 +22,7 @@ mod source;
 pub use answer::{Answer, Content, Record, SoftFailure, TEXT, Tlsa, Type};
 pub use exchange::Wait;
 pub use name::{Name, NameError};
-pub use resolver::{Resolver, tlsa};
+pub use resolver::{Resolver, is_proved_alias, tlsa};
 pub use resolvers::Resolvers;
 pub use route::{Exchanger, MAX_EXCHANGERS, Own, RouteError, host, route};
 pub use servers::{DNS_PORT, MAX_SERVERS, Server, Settings};

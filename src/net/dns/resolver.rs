@@ -128,6 +128,12 @@ fn ask(known: &Known, name: &Name, of: Type, wait: &Wait<'_>) -> Result<Told, Tr
     }
 }
 
+/// Whether DNSSEC proves that a name is an alias, wherever it leads to (RFC 7672 section 2.2.2).
+pub fn is_proved_alias(resolver: &Resolver, name: &Name, wait: &Wait<'_>) -> Result<bool, SoftFailure> {
+    let answer = resolver.query(name, Type::Cname, wait)?;
+    Ok(answer.secure && !answer.records().is_empty())
+}
+
 /// The TLSA records for a port of a host (RFC 6698 section 3). They count only when the answer is secure; a failure
 /// to learn of them is not "there are none" (RFC 7672 2.1).
 pub fn tlsa(resolver: &Resolver, port: u16, host: &Name, wait: &Wait<'_>) -> Result<Answer, SoftFailure> {

@@ -32,7 +32,10 @@ pub struct Exchanger {
     pub preference: u16,
     /// At least one, those of IPv6 first.
     pub addresses: Vec<IpAddr>,
-    /// Whether DNSSEC proves both its name and its addresses: only then may its TLSA records be asked for.
+    /// Whether DNSSEC proves its name, or our own side has given it.
+    pub proved: bool,
+    /// Whether DNSSEC proves its addresses too: only then may its TLSA records be asked for, but for one case (RFC 7672
+    /// section 2.2.2).
     pub secure: bool,
 }
 
@@ -139,7 +142,8 @@ fn of_itself(name: &Name) -> Option<Exchanger> {
         Err(_) if is_local => vec![Ipv6Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into()],
         Err(_) => return None,
     };
-    Some(Exchanger { name: name.clone(), canonical: name.clone(), preference: 0, addresses, secure: false })
+    let (name, canonical) = (name.clone(), name.clone());
+    Some(Exchanger { name, canonical, preference: 0, addresses, proved: true, secure: false })
 }
 
 /// The servers that MX records name. `None` when they name the root only, which means that no mail is taken; beside
@@ -225,6 +229,7 @@ impl Found {
             canonical: self.canonical,
             preference: candidate.preference,
             addresses: self.addresses,
+            proved: is_proved,
             secure: is_proved && self.secure,
         }
     }

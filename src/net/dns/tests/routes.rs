@@ -58,6 +58,7 @@ fn servers_come_in_order_with_their_addresses() {
         canonical: name("mx1.test"),
         preference: 10,
         addresses: vec![v6, [192, 0, 2, 1].into()],
+        proved: true,
         secure: true,
     };
     assert_eq!(found[0], first);
