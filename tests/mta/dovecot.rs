@@ -7,7 +7,6 @@
 
 use crate::maildir::Maildir;
 use crate::place::{Place, run, tail, tied, wait};
-use base64::prelude::{BASE64_STANDARD, Engine as _};
 use std::fs;
 use std::io::Read;
 use std::os::unix::net::UnixStream;
@@ -19,7 +18,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 /// Who may log in.
 pub const USER: &str = "client";
-pub const PASSWORD: &str = "correct horse:battery";
+pub const PASSWORD: &str = "correct horse battery";
 
 /// A running instance.
 #[derive(Debug)]
@@ -53,7 +52,7 @@ impl Dovecot {
         place.folder("mail/broken");
         run(Command::new("chmod").arg("700").arg(place.path().join("mail/broken")));
         let folder = place.path().display().to_string();
-        place.write("users", &format!("{USERS}{USER}:{{PLAIN.b64}}{}::::::\n", BASE64_STANDARD.encode(PASSWORD)));
+        place.write("users", &format!("{USERS}{USER}:{{PLAIN}}{PASSWORD}::::::\n"));
         let configuration = place.write("dovecot.conf", &CONFIGURATION.replace("FOLDER", &folder));
         let output = fs::File::create(place.path().join("output")).expect("an own file");
         let mut command = tied(program().expect("it was looked for"));
