@@ -1,8 +1,10 @@
 //! Policies over time: when they are fetched again, how long they hold, and what outlives what.
 
-use crate::place::{Client, PolicyHost, Zone, at, news, page, policy, response};
+use crate::place::{Client, PolicyHost, Zone, at, news, page, policy, resolver, response, servers};
+use pipelane::net::dns::Wait;
 use pipelane::net::mta_sts::PAUSE;
 use std::thread;
+use std::time::Instant;
 
 const DAY: u64 = 86400;
 
@@ -199,7 +201,12 @@ fn many_that_need_a_policy_at_once_wait_for_one_fetch() {
     let client = Client::new(&zone, host.port(), None);
     host.hold(true);
     thread::scope(|scope| {
-        let finding: Vec<_> = (0..8).map(|_| scope.spawn(|| client.servers(at(0)))).collect();
+        let find = || {
+            // Each with a memory of its own, so that it is seen how many have come so far.
+            let wait = Wait { until: Instant::now() + crate::LONG, wake: None };
+            servers(&client.find_by(&resolver(&zone), wait, at(0)))
+        };
+        let finding: Vec<_> = (0..8).map(|_| scope.spawn(find)).collect();
         host.wait_for(1);
         // Each has asked for the record, and one more question is for the host's address.
         zone.server.times_asked(8);

@@ -13,6 +13,7 @@ mod cache;
 mod exchange;
 mod message;
 mod name;
+mod on_its_way;
 mod resolver;
 mod resolvers;
 mod route;
