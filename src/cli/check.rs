@@ -1,13 +1,15 @@
 //! `pipelane check`: reads a configuration and says what is wrong with it, or what it means; `--keys` lists every key.
 //!
 //! Nothing is opened but the file and those that it names for TLS and AUTH. Errors go to standard error, one a line,
-//! with exit status 78 (EX_CONFIG of sysexits.h).
+//! with exit status 78 (EX_CONFIG of sysexits.h). So do warnings, of what works and is perhaps not what was meant; they
+//! leave the exit status at 0.
 
 use super::columns::columns;
 use clap::Args;
 use pipelane::config::keys::{Key, Section};
 use pipelane::config::sorting::in_kilobytes;
 use pipelane::config::{Config, Credentials, DEFAULT_FILE, NextHopSettings, Order, TlsPolicy};
+use pipelane::mail::{Destination, NextHop};
 use pipelane::net::tls::Connectors;
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -42,6 +44,8 @@ pub fn run(args: CheckArgs) -> ExitCode {
     };
     match Config::load(&args.config).map_err(|errors| errors.to_string()).and_then(usable) {
         Ok(config) => {
+            let say = |warning| writeln!(std::io::stderr(), "{}: warning: {warning}", args.config.display());
+            warnings(&config).into_iter().for_each(|warning| drop(say(warning)));
             print(&format!("{}: ok\n{}", args.config.display(), summary(&config)));
             ExitCode::SUCCESS
         }
@@ -69,6 +73,44 @@ fn unusable_files(config: &Config) -> Vec<String> {
     all.flat_map(|(name, settings)| [tls(settings), auth(settings)].into_iter().flatten().map(move |why| (name, why)))
         .map(|(name, why)| format!("{name}: {why}"))
         .collect()
+}
+
+/// To whom passwords are said that was not asked for a certificate, by next hop.
+fn warnings(config: &Config) -> Vec<String> {
+    let own = config.next_hops.iter().filter(|(next_hop, settings)| has_password(next_hop, settings));
+    let own = own.map(|(next_hop, settings)| (next_hop.as_str(), Some(next_hop), settings));
+    let all = own.chain([("defaults", None, &config.defaults)]);
+    all.filter_map(|(name, next_hop, settings)| Some(format!("{name}: {}", told_to(next_hop, settings)?))).collect()
+}
+
+/// Whether there is one for a server, over a network, of this next hop.
+fn has_password(next_hop: &NextHop, settings: &NextHopSettings) -> bool {
+    let Some(file) = &settings.auth.file else { return false };
+    next_hop.written().any(|(written, destination)| match destination {
+        Destination::Domain { name, .. } | Destination::Host { name, .. } => {
+            matches!(Credentials::find(file, name, written), Ok(Some(_)))
+        }
+        Destination::Socket(_) => false,
+    })
+}
+
+fn told_to(next_hop: Option<&NextHop>, settings: &NextHopSettings) -> Option<String> {
+    let discloses = settings.auth.mechanisms.iter().any(|mechanism| mechanism.discloses());
+    settings.auth.file.as_ref().filter(|_| discloses)?;
+    let has_domain = || next_hop?.destinations().iter().find(|to| matches!(to, Destination::Domain { .. }));
+    match settings.tls.policy {
+        TlsPolicy::None | TlsPolicy::May | TlsPolicy::Require | TlsPolicy::Dane => Some(format!(
+            "auth_file with tls = \"{}\": the password is told to a server with any certificate, and so to whoever stands \
+             on the way; tls = \"verify\" tells it only to the server that is meant",
+            settings.tls.policy
+        )),
+        TlsPolicy::Verify if settings.tls.name.is_none() => has_domain().map(|_| {
+            "auth_file for a mail domain: its servers are told the password only where DNSSEC or MTA-STS proves their names; \
+             [host] as the next hop, or tls_name, names the server"
+                .to_owned()
+        }),
+        TlsPolicy::Verify | TlsPolicy::DaneOnly => None,
+    }
 }
 
 /// Prints a text; that a reader such as head(1) went away is no error.
@@ -191,6 +233,34 @@ route * to [relay.example.net]:25
         std::fs::write(&config, "[defaults]\nauth_file = \"/nowhere/sasl_passwd\"\n").expect("written");
         assert_eq!(status(), ExitCode::from(78));
         assert_eq!(run(CheckArgs { config, keys: true }), ExitCode::SUCCESS);
+    }
+
+    #[test]
+    fn a_password_for_whoever_answers_is_told() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("sasl_passwd");
+        std::fs::write(&file, "relay.test u:p\nunix:/run/s u:p\n").expect("written");
+        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("the owner may");
+        let told = |next_hop: &str, more: &str| {
+            let auth = format!("auth_file = \"{}\"", file.display());
+            let text = format!("[next_hop.\"{next_hop}\"]\n{auth}\n{more}\n");
+            warnings(&Config::parse(&text, "test").expect("a good configuration"))
+        };
+        assert!(told("[relay.test]:587", "")[0].contains("[relay.test]:587: auth_file with tls = \"may\""));
+        assert_eq!(told("[relay.test]:587", "tls = \"dane\"").len(), 1);
+        assert!(told("relay.test:587", "tls = \"verify\"")[0].contains("for a mail domain"));
+        for (next_hop, more) in [
+            ("[relay.test]:587", "tls = \"verify\""),
+            ("relay.test:587", "tls = \"verify\"\ntls_name = \"mx.test\""),
+            ("relay.test:587", "tls = \"dane-only\""),
+            ("[relay.test]:587", "auth_mechanisms = [\"SCRAM-SHA-256\"]"),
+            ("[other.test]:587", ""),
+            ("unix:/run/s", ""),
+        ] {
+            assert_eq!(told(next_hop, more), Vec::<String>::new(), "{next_hop} {more}");
+        }
+        let defaults = format!("[defaults]\nauth_file = \"{}\"\n", file.display());
+        assert!(warnings(&Config::parse(&defaults, "test").expect("good"))[0].starts_with("defaults: "));
     }
 
     #[test]

@@ -31,6 +31,11 @@ impl Mechanism {
             Mechanism::XOAuth2 => "XOAUTH2",
         }
     }
+
+    /// Whether the server is told the password, or the token, itself.
+    pub const fn discloses(self) -> bool {
+        !matches!(self, Mechanism::ScramSha256)
+    }
 }
 
 impl fmt::Display for Mechanism {

@@ -10,12 +10,13 @@
 //! As with Postfix, the host is looked for first and then the next hop as it is written, in letters of any case; the
 //! first line with a key counts, and the first colon ends the user. There is no database of it: the text is read for
 //! each connection, so that a changed file counts from the next one on. It is refused when anybody but its owner may
-//! read or write it. No error quotes any of it but a line's number.
+//! read or write it, or when that is neither root nor who we are. No error quotes any of it but a line's number.
 
-use super::secret::Secret;
-use std::fs::{self, File};
+use super::secret::{Secret, wipe};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
@@ -49,6 +50,11 @@ pub enum CredentialsError {
     /// It is not private.
     #[error("{0}: its group or others may read or write it (mode {1:04o}), so it is not used; say: chmod 600 {0}")]
     TooOpen(PathBuf, u32),
+    /// Whoever it belongs to can say who we are.
+    #[error(
+        "{0}: belongs to the user with the number {1}, neither to root nor to the user that pipelane runs as, so it is not used"
+    )]
+    NotOurs(PathBuf, u32),
     /// Over the bound.
     #[error("{0}: has over 1048576 octets, which no file of passwords needs")]
     TooLarge(PathBuf),
@@ -110,15 +116,19 @@ fn entries(file: &Path) -> Result<Vec<Entry>, CredentialsError> {
     Ok(entries)
 }
 
-/// The text of a file that is private and of sane size.
-fn read(path: &Path) -> Result<Secret, CredentialsError> {
+/// A file that is private and of sane size, and its size.
+fn open(path: &Path) -> Result<(File, u64), CredentialsError> {
     let failed = |error| CredentialsError::Unreadable(path.to_owned(), error);
-    // Before it is opened: opening a pipe could wait for ever.
-    if !fs::metadata(path).map_err(failed)?.is_file() {
+    // What it is, is looked at once it is open, so that it is no other by then; opening waits for no pipe.
+    let options = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path);
+    let file = options.map_err(failed)?;
+    let about = file.metadata().map_err(failed)?;
+    if !about.is_file() {
         return Err(CredentialsError::NotAFile(path.to_owned()));
     }
-    let file = File::open(path).map_err(failed)?;
-    let about = file.metadata().map_err(failed)?;
+    if about.uid() != 0 && about.uid() != own_uid().map_err(failed)? {
+        return Err(CredentialsError::NotOurs(path.to_owned(), about.uid()));
+    }
     let mode = about.permissions().mode() & 0o7777;
     if mode & OTHERS != 0 {
         return Err(CredentialsError::TooOpen(path.to_owned(), mode));
@@ -126,9 +136,24 @@ fn read(path: &Path) -> Result<Secret, CredentialsError> {
     if about.len() > MAX_FILE {
         return Err(CredentialsError::TooLarge(path.to_owned()));
     }
+    Ok((file, about.len()))
+}
+
+/// As whom files are opened: whose a pipe is that we make.
+fn own_uid() -> io::Result<u32> {
+    let (reader, _writer) = io::pipe()?;
+    Ok(File::from(OwnedFd::from(reader)).metadata()?.uid())
+}
+
+/// The text of such a file.
+fn read(path: &Path) -> Result<Secret, CredentialsError> {
+    let (file, size) = open(path)?;
     // Room for all of it at once: no copy is left behind by growing.
-    let mut octets = Vec::with_capacity(MAX_FILE.min(about.len()) as usize + 1);
-    file.take(MAX_FILE + 1).read_to_end(&mut octets).map_err(failed)?;
+    let mut octets = Vec::with_capacity(MAX_FILE.min(size) as usize + 1);
+    if let Err(error) = file.take(MAX_FILE + 1).read_to_end(&mut octets) {
+        wipe(&mut octets);
+        return Err(CredentialsError::Unreadable(path.to_owned(), error));
+    }
     let octets_are_too_many = octets.len() as u64 > MAX_FILE;
     match String::from_utf8(octets) {
         Ok(text) if !octets_are_too_many => Ok(Secret::new(text)),
@@ -139,6 +164,7 @@ fn read(path: &Path) -> Result<Secret, CredentialsError> {
         Err(error) => {
             let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
             let line = good.iter().filter(|octet| **octet == b'\n').count() + 1;
+            wipe(&mut error.into_bytes());
             Err(CredentialsError::BadLine(path.to_owned(), line, "is not UTF-8"))
         }
     }

@@ -34,11 +34,17 @@ impl fmt::Debug for Secret {
 
 impl Drop for Secret {
     fn drop(&mut self) {
-        let mut octets = std::mem::take(&mut self.0).into_bytes();
-        octets.fill(0);
-        // Somebody might look, as far as the compiler knows: so the zeros are written.
-        std::hint::black_box(&octets);
+        wipe(&mut std::mem::take(&mut self.0).into_bytes());
     }
+}
+
+/// Overwrites all that a buffer has or had, and empties it.
+pub fn wipe(octets: &mut Vec<u8>) {
+    octets.clear();
+    octets.resize(octets.capacity(), 0);
+    // Somebody might look, as far as the compiler knows: so the zeros are written.
+    std::hint::black_box(&*octets);
+    octets.clear();
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! that was merely lost, or a TLS handshake that failed, weighs ten minutes. The ledger is in memory, bounded, and
 //! shared by all lanes; the clock is the caller's.
 
+use crate::config::TlsSettings;
 use crate::net::Endpoint;
 use crate::smtp::{Fact, Knowledge, Proof};
 use crate::sync::Mutex;
@@ -57,8 +58,8 @@ struct Entry {
 #[derive(Debug, Default)]
 pub struct Ledger {
     servers: Mutex<HashMap<ServerKey, Entry>>,
-    /// Addresses with which a TLS handshake has failed, and until when that counts.
-    broken_tls: Mutex<HashMap<Endpoint, Instant>>,
+    /// Addresses with which a TLS handshake has failed under these settings, and until when that counts.
+    broken_tls: Mutex<HashMap<(Endpoint, TlsSettings), Instant>>,
 }
 
 impl Ledger {
@@ -86,18 +87,20 @@ impl Ledger {
         !known
     }
 
-    /// Remembers that a handshake with this address has failed, so that not every connection to it is made twice.
-    pub fn note_broken_tls(&self, endpoint: Endpoint, now: Instant) {
+    /// Remembers that a handshake with this address has failed, so that not every connection to it is made twice. It
+    /// may be the settings that it fails with, so it says nothing about others.
+    pub fn note_broken_tls(&self, endpoint: Endpoint, tls: &TlsSettings, now: Instant) {
         let mut broken = self.broken_tls.lock();
         broken.retain(|_, until| *until > now);
         if broken.len() < CAPACITY {
-            broken.insert(endpoint, now + LOST);
+            broken.insert((endpoint, tls.clone()), now + LOST);
         }
     }
 
     /// Whether one has, not long ago.
-    pub fn has_broken_tls(&self, endpoint: &Endpoint, now: Instant) -> bool {
-        self.broken_tls.lock().get(endpoint).is_some_and(|until| *until > now)
+    pub fn has_broken_tls(&self, endpoint: &Endpoint, tls: &TlsSettings, now: Instant) -> bool {
+        let broken = self.broken_tls.lock();
+        broken.get(&(endpoint.clone(), tls.clone())).is_some_and(|until| *until > now)
     }
 
     /// Every server that something is known of, with what is known now.
@@ -192,11 +195,13 @@ mod tests {
     #[test]
     fn a_failed_handshake_is_remembered_for_a_while() {
         let (ledger, start) = (Ledger::default(), Instant::now());
-        ledger.note_broken_tls(at(1), start);
-        assert!(ledger.has_broken_tls(&at(1), start) && !ledger.has_broken_tls(&at(2), start));
-        assert!(!ledger.has_broken_tls(&at(1), start + LOST));
+        let (tls, other) = (TlsSettings::default(), TlsSettings { name: Some("x".into()), ..TlsSettings::default() });
+        ledger.note_broken_tls(at(1), &tls, start);
+        assert!(ledger.has_broken_tls(&at(1), &tls, start) && !ledger.has_broken_tls(&at(2), &tls, start));
+        assert!(!ledger.has_broken_tls(&at(1), &other, start), "it may not fail with those");
+        assert!(!ledger.has_broken_tls(&at(1), &tls, start + LOST));
         for port in 0..=u16::MAX {
-            ledger.note_broken_tls(at(port), start + LOST);
+            ledger.note_broken_tls(at(port), &tls, start + LOST);
         }
         assert_eq!(ledger.broken_tls.lock().len(), CAPACITY);
     }

@@ -61,6 +61,14 @@ pub enum OpenError {
     /// The file of users and passwords cannot be used.
     #[error("auth_file: {0}")]
     Credentials(String),
+    /// What our own settings for TLS name cannot be used.
+    #[error("{server}: no TLS can be begun: {text}")]
+    TlsSettings {
+        /// Which.
+        server: String,
+        /// Which file, and why.
+        text: String,
+    },
     /// TLS was begun and failed.
     #[error("{server}: {text} (tls = \"{policy}\")")]
     Handshake {

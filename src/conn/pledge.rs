@@ -3,19 +3,22 @@
 //!
 //! Promises, where the policy is one of these:
 //!
-//! | the server's name and addresses, and its TLSA records | `dane`                    | `dane-only`                  |
+//! | the server's name and addresses (1), and its TLSA records | `dane`                | `dane-only`                  |
 //! |-------------------------------------------------------|---------------------------|------------------------------|
 //! | not proved by DNSSEC, or proved that there are none   | as `may`                  | next server; deferred 4.7.5  |
 //! | proved, none of them usable (RFC 7672 section 2.2)    | as `require`              | the same                     |
 //! | proved, and usable                                    | only to whom they name    | only to whom they name       |
 //! | it cannot be learnt now                               | next server; deferred 4.7.5 | the same                   |
 //!
+//! (1) Of a name that DNSSEC proves to be an alias of one about which it proves nothing, the name alone (RFC 7672 section
+//! 2.2.2): its zone has then said whose certificate counts, wherever the server is.
+//!
 //! A failure to ask is never "there are none": who could make it so could read the mail. Under other policies nobody is
 //! asked.
 
 use super::open::OpenError;
 use crate::config::{TlsPolicy, TlsSettings};
-use crate::net::dns::{Answer, Exchanger, Name, Record, Resolver, SoftFailure, Tlsa, Wait, tlsa};
+use crate::net::dns::{Answer, Exchanger, Name, Record, Resolver, SoftFailure, Tlsa, Wait, is_proved_alias, tlsa};
 use crate::net::tls::Dane;
 use std::borrow::Cow;
 
@@ -86,9 +89,10 @@ impl Asked<'_> {
     pub fn pledge(&self, resolver: &Resolver, wait: &Wait<'_>) -> Result<Pledge, OpenError> {
         let policy = self.policy;
         let refused = |text: String| OpenError::NotVouched { server: self.server.to_owned(), policy, text };
-        let pledge = match self.exchanger.filter(|exchanger| exchanger.secure) {
+        let pledge = match self.exchanger {
             Some(exchanger) => {
-                let found = records(exchanger, |host| tlsa(resolver, self.port, host, wait));
+                let found = hosts(exchanger, |name| is_proved_alias(resolver, name, wait))
+                    .and_then(|hosts| records(&hosts, |host| tlsa(resolver, self.port, host, wait)));
                 let found = found.map_err(|error| refused(format!("its TLSA records cannot be looked up: {error}")))?;
                 pledge(found, names(exchanger, self.domain))
             }
@@ -102,13 +106,27 @@ impl Asked<'_> {
     }
 }
 
-/// The records that are proved, and whose they are: first those of the name that it is an alias of (RFC 7672 section
-/// 2.2.2).
-fn records(
+/// The names whose records count: first the name that it is an alias of (RFC 7672 section 2.2.2).
+fn hosts(
     exchanger: &Exchanger,
+    is_proved_alias: impl FnOnce(&Name) -> Result<bool, SoftFailure>,
+) -> Result<Vec<&Name>, SoftFailure> {
+    let (name, canonical) = (&exchanger.name, &exchanger.canonical);
+    let is_alias = name != canonical;
+    Ok(match exchanger.secure {
+        true if is_alias => vec![canonical, name],
+        true => vec![name],
+        false if is_alias && exchanger.proved && is_proved_alias(name)? => vec![name],
+        false => Vec::new(),
+    })
+}
+
+/// The records that are proved, and whose they are.
+fn records(
+    hosts: &[&Name],
     ask: impl Fn(&Name) -> Result<Answer, SoftFailure>,
 ) -> Result<Option<(Name, Vec<Tlsa>)>, SoftFailure> {
-    for host in [&exchanger.canonical, &exchanger.name] {
+    for host in hosts {
         let answer = ask(host)?;
         let records = answer.records().iter().filter_map(|record| match record {
             Record::Tlsa(tlsa) => Some(tlsa.clone()),
@@ -116,10 +134,7 @@ fn records(
         });
         let records: Vec<Tlsa> = records.collect();
         if answer.secure && !records.is_empty() {
-            return Ok(Some((host.clone(), records)));
-        }
-        if exchanger.canonical == exchanger.name {
-            break;
+            return Ok(Some(((*host).clone(), records)));
         }
     }
     Ok(None)
@@ -161,7 +176,14 @@ mod tests {
 
     fn exchanger(name_of: &str, canonical: &str) -> Exchanger {
         let addresses = vec![[192, 0, 2, 1].into()];
-        Exchanger { name: name(name_of), canonical: name(canonical), preference: 10, addresses, secure: true }
+        Exchanger {
+            name: name(name_of),
+            canonical: name(canonical),
+            preference: 10,
+            addresses,
+            proved: true,
+            secure: true,
+        }
     }
 
     fn answer(host: &Name, records: Vec<Tlsa>, secure: bool) -> Answer {
@@ -184,7 +206,8 @@ mod tests {
                 let (usage, secure) = if host.as_str() == "host.test" { of_host } else { of_mx };
                 Ok(answer(host, if usage == 0 { Vec::new() } else { vec![record(usage)] }, secure))
             };
-            let found = records(&mx, ask).expect("answers");
+            let hosts = hosts(&mx, |_| panic!("it is proved as a whole")).expect("two");
+            let found = records(&hosts, ask).expect("answers");
             found.map(|(name, records)| (name.to_string(), records[0].usage))
         };
         assert_eq!(found((3, true), (2, true)), Some(("host.test".into(), 3)));
@@ -197,7 +220,22 @@ mod tests {
     #[test]
     fn a_failure_to_ask_is_not_that_there_are_none() {
         let ask = |_: &Name| Err(SoftFailure("SERVFAIL".into()));
-        assert!(records(&exchanger("mx.test", "mx.test"), ask).is_err());
+        assert!(records(&[&name("mx.test")], ask).is_err());
+        let mx = Exchanger { secure: false, ..exchanger("mx.test", "host.test") };
+        assert!(hosts(&mx, |_| Err(SoftFailure("SERVFAIL".into()))).is_err());
+    }
+
+    #[test]
+    fn a_proved_alias_of_an_unproved_name_has_records_of_its_own() {
+        let of = |proved, canonical: &str, alias: bool| {
+            let mx = Exchanger { proved, secure: false, ..exchanger("mx.test", canonical) };
+            let hosts = hosts(&mx, |_| Ok(alias)).expect("an answer");
+            hosts.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(of(true, "host.elsewhere", true), ["mx.test"]);
+        assert!(of(true, "host.elsewhere", false).is_empty(), "the alias is not proved");
+        assert!(of(false, "host.elsewhere", true).is_empty(), "the MX record is not");
+        assert!(of(true, "mx.test", true).is_empty(), "it is no alias");
     }
 
     #[test]

@@ -17,6 +17,7 @@
 //! | AUTH refused, with any code                        | the same, 4.7.8 or as the server says      |
 //! | AUTH needed and not offered, or not in clear       | the same, 4.7.0                            |
 //! | the file of passwords cannot be used               | deferred 4.3.5, nothing dialled            |
+//! | a file that the settings of TLS name               | next address; at the last: deferred 4.3.5  |
 //! | greeting or EHLO refused, with any code            | next address; at the last: deferred, site in trouble |
 //! | 5yz, 4yz to MAIL, DATA, BDAT or the dot            | all recipients failed, deferred            |
 //! | the same behind the content, in LMTP               | that recipient failed, deferred            |
@@ -108,7 +109,9 @@ pub fn unopened(error: &OpenError) -> Outcome {
         }
         OpenError::NotAuthenticated { reply: Some(reply), .. } => as_temporary(reply, NO_AUTH),
         OpenError::NotAuthenticated { .. } => Outcome::deferred(NO_AUTH, error.to_string()),
-        OpenError::Credentials(_) => Outcome::deferred(MISCONFIGURED, error.to_string()),
+        OpenError::Credentials(_) | OpenError::TlsSettings { .. } => {
+            Outcome::deferred(MISCONFIGURED, error.to_string())
+        }
         OpenError::Broken { .. } => Outcome::deferred(LOST, error.to_string()),
     }
 }

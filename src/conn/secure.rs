@@ -10,6 +10,7 @@
 //! | the handshake fails with a session offered  | once more, without one      | once more, without one      |
 //! | the handshake fails                         | a new connection, in clear, | next address; deferred 4.7.5 |
 //! |                                             | and so for ten minutes      |                             |
+//! | a file of our own settings cannot be used   | next address; deferred 4.3.5 | next address; deferred 4.3.5 |
 //! | the certificate is not valid                | goes on, encrypted          | `verify`: the same          |
 //! | octets in clear behind the 220 to STARTTLS  | next address; deferred 4.7.5 | next address; deferred 4.7.5 |
 //!
@@ -68,11 +69,12 @@ impl Opener {
     /// The first attempt with this server. Where a handshake has just failed and clear text is allowed, none is tried;
     /// nor over a UNIX socket, which nobody listens to. For a password that must not be said in clear it always is.
     pub(super) fn encryption(&self, at: &Server, address: &Endpoint, auth: Option<&Auth>) -> Encryption {
-        match Encryption::of(&at.pledge.settings(&self.settings.tls)) {
+        let tls = &self.settings.tls;
+        match Encryption::of(&at.pledge.settings(tls)) {
             Encryption::StartTls
-                if at.pledge.policy(self.settings.tls.policy) == TlsPolicy::May
+                if at.pledge.policy(tls.policy) == TlsPolicy::May
                     && auth.is_none_or(|auth| auth.in_clear)
-                    && (address.is_local() || self.ledger.has_broken_tls(address, Instant::now())) =>
+                    && (address.is_local() || self.ledger.has_broken_tls(address, tls, Instant::now())) =>
             {
                 Encryption::Clear
             }
@@ -117,9 +119,10 @@ impl Opener {
         let resumed = matches!(error, TlsError::Session(_));
         match error {
             TlsError::Settings(text) => {
-                // The administrator's to mend, and under `may` nothing else would tell of it.
+                // The administrator's to mend, and no server's fault: nothing is remembered of it, and nothing goes in
+                // clear for it.
                 warn!("{}: {text}", self.next_hop);
-                OpenError::Handshake { server, policy, text, resumed }
+                OpenError::TlsSettings { server, text }
             }
             TlsError::GivenUp => OpenError::Broken { server, text: error.to_string() },
             _ => OpenError::Handshake { server, policy, text: format!("{error}{}", at.pledge.because()), resumed },
@@ -153,7 +156,7 @@ impl<T: super::Token> Connection<T> {
             && may
         {
             info!("{}: {}: {error}; going on in clear", opener.next_hop, opener.lane);
-            opener.ledger.note_broken_tls(address.clone(), Instant::now());
+            opener.ledger.note_broken_tls(address.clone(), &opener.settings.tls, Instant::now());
             attempt = again(Encryption::Clear);
         }
         attempt.map_err(|error| (error, Some(address.clone())))
@@ -183,4 +186,31 @@ impl<T: super::Token> Connection<T> {
 /// The name that a server is asked for, and must have. The administrator's own is not that of a fallback relay.
 pub(super) fn name_of<'a>(tls: &'a TlsSettings, at: &'a Server) -> &'a str {
     tls.name.as_deref().filter(|_| !at.owner.is_relay).unwrap_or(&at.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::NextHopSettings;
+    use crate::conn::fixture::{self, Nothing, serve};
+    use crate::conn::{Servers, Ways};
+    use std::net::{Ipv4Addr, TcpListener};
+
+    #[test]
+    fn for_a_file_of_ours_that_cannot_be_used_nothing_goes_in_clear_and_no_server_is_blamed() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let next_hop = format!("[127.0.0.1]:{}", listener.local_addr().expect("bound").port());
+        let tls = TlsSettings { cert_file: Some("/nowhere/mail.pem".into()), ..TlsSettings::default() };
+        let opener = fixture::opener(&next_hop, NextHopSettings { tls, ..NextHopSettings::default() });
+        let server = serve(listener, &["220 x\r\n", "250-x\r\n250 STARTTLS\r\n", "220 go\r\n"]);
+        let at = Arc::new(Servers::of(&opener, &Ways::default()).next().expect("one").expect("an address"));
+        let opened = Connection::<Nothing>::open(&opener, &Connectors::default(), &at, &[], &|| None);
+        let (error, address) = opened.err().expect("not opened");
+        let outcome = crate::conn::policy::unopened(&error);
+        assert_eq!(outcome.status.to_string(), "4.3.5");
+        assert!(outcome.text.contains("/nowhere/mail.pem"), "{outcome:?}");
+        let address = address.expect("it was reached");
+        assert!(!opener.ledger.has_broken_tls(&address, &opener.settings.tls, Instant::now()));
+        assert!(server.join().expect("ends").ends_with("STARTTLS\r\n"));
+    }
 }

@@ -10,10 +10,10 @@ use super::open::{OpenError, Opener};
 use super::pledge::{Asked, Pledge};
 use crate::config::{HostLookup, Limits};
 use crate::mail::{Destination, SMTP_PORT};
-use crate::net::dns::{self, Exchanger, Name, Resolvers, Wait};
+use crate::net::dns::{self, Exchanger, Name, Own, Resolvers, Wait};
 use crate::net::mta_sts::Policies;
 use crate::net::tls::Connectors;
-use crate::net::{Endpoint, Target, host_name, look_up};
+use crate::net::{Endpoint, Target, host_name, interface_addresses, look_up};
 use crate::sync::after;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -159,7 +159,7 @@ impl<'a> Servers<'a> {
 
     fn of_domain(&self, domain: &str, port: u16) -> Result<Vec<Server>, OpenError> {
         // On another port this system is not what mail for a domain comes to.
-        let own = if port == SMTP_PORT { self.own_names() } else { Vec::new() };
+        let own = if port == SMTP_PORT { self.own() } else { Own::default() };
         let exchangers = self.wanted(dns::route(&self.resolver(), domain, &own, &self.wait())?)?;
         Ok(exchangers.into_iter().take(PER_DESTINATION).map(|exchanger| known(exchanger, port)).collect())
     }
@@ -177,14 +177,18 @@ impl<'a> Servers<'a> {
         Ok(exchangers)
     }
 
-    fn own_names(&self) -> Vec<Name> {
+    fn own(&self) -> Own {
         let settings = &self.opener.settings;
-        let own = settings.routing.own_names.iter().chain(&settings.helo_name).map(String::as_str);
-        own.chain([host_name().as_str()]).filter_map(|name| Name::parse(name).ok()).collect()
+        let names = settings.routing.own_names.iter().chain(&settings.helo_name).map(String::as_str);
+        let names = names.chain([host_name().as_str()]).filter_map(|name| Name::parse(name).ok()).collect();
+        // Without the list there are still those that nobody else can have.
+        let addresses = settings.routing.own_addresses.then(|| interface_addresses().unwrap_or_default());
+        Own { names, addresses }
     }
 
     fn resolver(&self) -> std::sync::Arc<dns::Resolver> {
-        self.ways.resolvers.get(&self.opener.settings.routing.name_servers)
+        let settings = &self.opener.settings;
+        self.ways.resolvers.get(&settings.routing.name_servers, settings.tls.policy.is_dane())
     }
 
     fn wait(&self) -> Wait<'_> {

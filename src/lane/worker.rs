@@ -28,6 +28,8 @@ struct Lane {
     site: Arc<Site>,
     number: usize,
     opener: Opener,
+    /// In which the opener's settings were in force (`site::regime`).
+    regime: usize,
     /// The last message that was charged with the end of the present connection, and why.
     blamed: Option<u64>,
     last_cause: Option<Cause>,
@@ -56,8 +58,16 @@ fn start_one(site: &Arc<Site>, handle: Handle) {
         halt: handle.halt,
         gauge: handle.gauge,
     };
-    let mut lane =
-        Lane { site: Arc::clone(site), number, opener, blamed: None, last_cause: None, route: None, offers_dsn: false };
+    let mut lane = Lane {
+        site: Arc::clone(site),
+        number,
+        opener,
+        regime: 0,
+        blamed: None,
+        last_cause: None,
+        route: None,
+        offers_dsn: false,
+    };
     let body = move || {
         while catch_unwind(AssertUnwindSafe(|| lane.run())).is_err() {
             lane.step_down();
@@ -123,6 +133,7 @@ impl Lane {
 
     /// A connection begins with the settings that are in force when it is made.
     fn prepare(&mut self) {
+        self.regime = self.site.regime();
         self.opener.settings = self.site.settings();
         self.opener.manners = self.site.manners(self.number);
     }
@@ -169,6 +180,18 @@ impl Lane {
         }
     }
 
+    /// The message, unless other settings have come into force for it while it was taken: then it goes by those.
+    fn up_to_date(&self, job: Job) -> Option<Job> {
+        if !self.site.is_outdated(self.number, self.regime) {
+            return Some(job);
+        }
+        match self.site.give_back(self.number, job) {
+            Ok(entered) => start(&self.site, entered),
+            Err((job, outcome)) => self.site.settle_unsent(job, &outcome),
+        }
+        None
+    }
+
     fn settle_on(&mut self, job: Job, server: &str, level: Level) {
         let (over, place) = ((self.route(server, level), self.opener.gauge.tls()), job.place);
         let (size, in_doubt) = (job.size(), report::settle(job, Some(over), &self.site.statistics));
@@ -197,7 +220,7 @@ impl Feed for Lane {
     fn next(&mut self, vacancy: Vacancy<'_>) -> Option<Job> {
         let (job, entered) = self.site.take(self.number, vacancy);
         start(&self.site, entered);
-        job
+        job.and_then(|job| self.up_to_date(job))
     }
 
     fn waiting(&self) -> usize {
@@ -267,7 +290,7 @@ impl Feed for Lane {
     }
 
     fn is_stopping(&self) -> bool {
-        self.site.is_dismissed(self.number)
+        self.site.is_dismissed(self.number) || self.site.is_outdated(self.number, self.regime)
     }
 
     fn must_end_by(&self) -> Option<Instant> {

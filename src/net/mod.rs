@@ -26,6 +26,6 @@ pub use host::host_name;
 #[cfg(not(pipelane_shuttle))]
 pub use sys::Wake;
 pub use sys::{
-    Interest, Path, PeerCredentials, Watch, group_id, monotonic, peer_credentials, poll, raise_descriptor_limit,
-    user_id, with_signals_blocked,
+    Interest, Path, PeerCredentials, Watch, group_id, interface_addresses, monotonic, peer_credentials, poll,
+    raise_descriptor_limit, user_id, with_signals_blocked,
 };

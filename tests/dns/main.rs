@@ -23,7 +23,7 @@ use pipelane::engine::Engine;
 use pipelane::lane::Ticket;
 use pipelane::mail::{self, Address, Envelope, Message, Outcome, Verdict};
 use pipelane::net::dns::{
-    Content, Exchanger, Name, Record, Resolver, RouteError, Server, Settings, Type, Wait, host, route, tlsa,
+    Content, Exchanger, Name, Own, Record, Resolver, RouteError, Server, Settings, Type, Wait, host, route, tlsa,
 };
 use pipelane::sink::{Sink, SinkOptions, Store};
 use servers::{Nsd, Unbound};
@@ -45,7 +45,8 @@ fn resolver(ports: &[u16]) -> Resolver {
 }
 
 fn to(resolver: &Resolver, domain: &str) -> Result<Vec<Exchanger>, RouteError> {
-    route(resolver, domain, &[name("we.test")], &wait())
+    let own = Own { names: vec![name("we.test")], addresses: None };
+    route(resolver, domain, &own, &wait())
 }
 
 fn refusal(resolver: &Resolver, domain: &str) -> String {

@@ -11,6 +11,7 @@ mod offers;
 mod panics;
 mod place;
 mod redispatch;
+mod reloads;
 mod room;
 mod servers;
 mod stopping;

@@ -1,9 +1,11 @@
 //! Other settings in mid-flow.
 
 use crate::stage::*;
-use pipelane::config::NextHopSettings;
+use pipelane::config::{NextHopSettings, TlsPolicy, TlsSettings};
+use pipelane::engine::Engine;
 use pipelane::lane::Inbox;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 
 #[test]
 fn what_waits_is_sorted_anew_and_what_is_on_its_way_is_not_disturbed() {
@@ -85,4 +87,71 @@ fn settings_that_change_all_the_time_lose_nothing_and_report_nothing_twice() {
     });
     assert!(inboxes.iter().all(|inbox| inbox.take().is_none()), "reported twice");
     assert_eq!(stage.engine.statistics().counts().delivered, 2000);
+}
+
+fn strict(settings: NextHopSettings) -> NextHopSettings {
+    NextHopSettings { tls: TlsSettings { policy: TlsPolicy::Require, ..TlsSettings::default() }, ..settings }
+}
+
+#[test]
+fn a_connection_that_was_made_with_a_looser_policy_takes_nothing_more() {
+    let mut stage = stage(unsorted(1), 8);
+    let (first, line) = stage.sent("first", SIZES[0]);
+    stage.engine.reconfigure(config(strict(unsorted(1))));
+    let second = stage.submit("second", SIZES[0]);
+    stage.answer("first");
+    let second_line = stage.taken("second");
+    assert_ne!(second_line, line, "it had room, and the policy is another");
+    eventually("the first has closed", || stage.script.open() == 1);
+    // What has nothing to do with that disturbs nobody.
+    stage.engine.reconfigure(config(strict(unsorted(2))));
+    let (third, line_of_third) = stage.sent("third", SIZES[0]);
+    assert_eq!(line_of_third, second_line);
+    ["second", "third"].iter().for_each(|id| stage.answer(id));
+    all_delivered(&[first, second, third]);
+    assert_eq!(stage.script.attempts(), 2);
+    let trouble = stage.status().lanes.iter().any(|lane| lane.last_trouble.is_some());
+    assert!(!trouble, "it ends in good order");
+}
+
+#[test]
+fn an_idle_connection_that_was_made_with_a_looser_policy_ends() {
+    let mut stage = stage(unsorted(1), 8);
+    let (first, _) = stage.sent("first", SIZES[0]);
+    stage.answer("first");
+    all_delivered(&[first]);
+    stage.engine.reconfigure(config(strict(unsorted(1))));
+    eventually("it has closed", || stage.script.open() == 0);
+}
+
+#[test]
+fn a_connection_that_is_being_made_while_the_policy_changes_takes_nothing() {
+    let engine: Arc<OnceLock<Weak<Engine>>> = Arc::default();
+    let known = Arc::clone(&engine);
+    let mut stage = staged(unsorted(1), 8, false, move |attempt, _| {
+        let engine = known.wait().upgrade();
+        if let Some(engine) = engine.filter(|_| attempt == 0) {
+            engine.reconfigure(config(strict(unsorted(1))));
+        }
+        true
+    });
+    engine.set(Arc::downgrade(&stage.engine)).expect("nobody else");
+    let (first, line) = stage.sent("first", SIZES[0]);
+    assert_eq!((line, stage.script.attempts()), (1, 2));
+    stage.answer("first");
+    all_delivered(&[first]);
+}
+
+#[test]
+fn what_waits_behind_a_long_message_on_an_old_connection_gets_one_of_its_own() {
+    let mut stage = stage(unsorted(2), 8);
+    let (long, line) = stage.sent("long", SIZES[3]);
+    stage.engine.reconfigure(config(strict(unsorted(2))));
+    let waiting: Vec<Inbox> = (0..8).map(|n| stage.submit(&n.to_string(), SIZES[0])).collect();
+    assert_ne!(stage.taken("0"), line);
+    (1..8).for_each(|n| _ = stage.taken(&n.to_string()));
+    (0..8).for_each(|n| stage.answer(&n.to_string()));
+    all_delivered(&waiting);
+    stage.answer("long");
+    all_delivered(&[long]);
 }

@@ -2,6 +2,8 @@
 //!
 //! Of its mailboxes `good`, `other` and `third` take everything, `full` is over quota, `broken` cannot be written to;
 //! nobody else is known. What it decides at RCPT and what behind the content is Dovecot's own default.
+//!
+//! On another socket it says to a Postfix who may log in: [`USER`] with [`PASSWORD`].
 
 use crate::maildir::Maildir;
 use crate::place::{Place, run, tail, tied, wait};
@@ -13,6 +15,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(30);
+
+/// Who may log in.
+pub const USER: &str = "client";
+pub const PASSWORD: &str = "correct horse battery";
 
 /// A running instance.
 #[derive(Debug)]
@@ -46,7 +52,7 @@ impl Dovecot {
         place.folder("mail/broken");
         run(Command::new("chmod").arg("700").arg(place.path().join("mail/broken")));
         let folder = place.path().display().to_string();
-        place.write("users", USERS);
+        place.write("users", &format!("{USERS}{USER}:{{PLAIN}}{PASSWORD}::::::\n"));
         let configuration = place.write("dovecot.conf", &CONFIGURATION.replace("FOLDER", &folder));
         let output = fs::File::create(place.path().join("output")).expect("an own file");
         let mut command = tied(program().expect("it was looked for"));
@@ -72,6 +78,11 @@ impl Dovecot {
     /// It as a next hop.
     pub fn next_hop(&self) -> String {
         format!("unix:{}", self.socket().display())
+    }
+
+    /// Where Postfix asks it about users (smtpd_sasl_path).
+    pub fn auth_socket(&self) -> PathBuf {
+        self.place.path().join("auth")
     }
 
     /// What this mailbox has stored.
@@ -135,6 +146,13 @@ passdb {
 userdb {
   driver = passwd-file
   args = username_format=%n FOLDER/users
+}
+auth_mechanisms = plain login scram-sha-256
+auth_failure_delay = 0
+service auth {
+  unix_listener FOLDER/auth {
+    mode = 0666
+  }
 }
 service lmtp {
   unix_listener FOLDER/lmtp {

@@ -29,6 +29,7 @@ mod place;
 #[allow(dead_code)]
 mod postfix;
 
+mod auth;
 mod delivery;
 mod harness;
 mod interruption;

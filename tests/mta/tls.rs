@@ -50,7 +50,7 @@ fn encrypted(server: &Postfix) -> Vec<String> {
 }
 
 /// A Postfix with this certificate; with `lines` in its main.cf.
-fn server(certificate: &str, lines: &str) -> Postfix {
+pub fn server(certificate: &str, lines: &str) -> Postfix {
     let made = Certificates::get();
     let file = |name: &str| made.path(name).display().to_string();
     let (chain, key) = (file(&format!("{certificate}.pem")), file(&format!("{certificate}.key")));
@@ -61,7 +61,7 @@ fn server(certificate: &str, lines: &str) -> Postfix {
     )
 }
 
-fn engine(settings: &[(&str, &str)]) -> Arc<Engine> {
+pub fn engine(settings: &[(&str, &str)]) -> Arc<Engine> {
     LazyLock::force(&LINES);
     let mut own = NextHopSettings::default();
     for (key, value) in settings {
@@ -71,7 +71,7 @@ fn engine(settings: &[(&str, &str)]) -> Arc<Engine> {
 }
 
 /// One message to one recipient.
-fn deliver(engine: &Engine, server: &Postfix) -> Outcome {
+pub fn deliver(engine: &Engine, server: &Postfix) -> Outcome {
     let address = |text: &str| Address::parse(text).expect("an address");
     let message = Message {
         queue_id: Some("tls".into()),

@@ -107,6 +107,9 @@ fn a_policy_that_was_cut_is_none() {
     let head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n";
     for (what, response) in [
         ("no length", format!("{head}\r\n{good}")),
+        ("another coding", format!("{head}Transfer-Encoding: identity\r\n\r\n{good}")),
+        ("two codings", format!("{head}Transfer-Encoding: chunked\r\nTransfer-Encoding: x\r\n\r\n{good}")),
+        ("chunks before their time", format!("{}Transfer-Encoding: chunked\r\n\r\n{good}", head.replace("1.1", "1.0"))),
         ("a length", format!("{head}Content-Length: {}\r\n\r\n{good}", good.len() + 1)),
         ("no last chunk", format!("{head}Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{good}\r\n", good.len())),
         ("half a chunk", format!("{head}Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{good}", good.len() + 1)),

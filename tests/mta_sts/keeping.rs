@@ -1,8 +1,10 @@
 //! Policies over time: when they are fetched again, how long they hold, and what outlives what.
 
-use crate::place::{Client, PolicyHost, Zone, at, news, page, policy, response};
+use crate::place::{Client, PolicyHost, Zone, at, news, page, policy, resolver, response, servers};
+use pipelane::net::dns::Wait;
 use pipelane::net::mta_sts::PAUSE;
 use std::thread;
+use std::time::Instant;
 
 const DAY: u64 = 86400;
 
@@ -78,16 +80,30 @@ fn a_policy_holds_to_its_end_whatever_happens_to_its_domain() {
         }
         let host = (happens == 4).then_some(host);
         // The same in memory, and after a restart.
-        for client in [client, Client::new(&zone, port, directory)] {
-            for seconds in [1, DAY / 2, DAY - 1] {
-                assert_eq!(client.servers(at(seconds)), names(&["mx.test"]), "{what} {seconds}");
-            }
-            assert_eq!(client.servers(at(DAY)), None, "{what}");
+        let restarted = Client::new(&zone, port, directory);
+        for seconds in [1, DAY / 2, DAY - 1] {
+            assert_eq!(client.servers(at(seconds)), names(&["mx.test"]), "{what} {seconds}");
+            assert_eq!(restarted.servers(at(seconds)), names(&["mx.test"]), "{what} {seconds}");
         }
+        assert_eq!((client.servers(at(DAY)), restarted.servers(at(DAY))), (None, None), "{what}");
         assert_eq!(Client::new(&zone, port, directory).servers(at(DAY)), None, "{what}");
         assert_eq!(std::fs::read_dir(folder.path()).expect("a directory").count(), 0, "{what}: it is not kept longer");
         drop(host);
     }
+}
+
+#[test]
+fn a_start_sweeps_the_directory() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let (zone, host) = (Zone::start(Some("v=STSv1; id=1;")), PolicyHost::start("policy", saying(&["mx.test"])));
+    let port = host.port();
+    assert_eq!(Client::new(&zone, port, Some(folder.path())).servers(at(0)), names(&["mx.test"]));
+    let of_another = std::fs::read_to_string(folder.path().join("a.test")).expect("a file").replace("a.test", "b.test");
+    std::fs::write(folder.path().join("b.test"), of_another).expect("written");
+    zone.say(None);
+    let client = Client::new(&zone, port, Some(folder.path()));
+    assert_eq!(client.servers(at(40 * DAY)), None);
+    assert_eq!(std::fs::read_dir(folder.path()).expect("a directory").count(), 0);
 }
 
 #[test]
@@ -112,7 +128,7 @@ fn a_failure_of_dns_without_a_policy_is_told() {
 }
 
 #[test]
-fn a_file_that_was_altered_is_as_none_and_one_from_the_future_too() {
+fn a_file_that_was_altered_is_as_none() {
     let folder = tempfile::tempdir().expect("a directory");
     let (zone, host) = (Zone::start(Some("v=STSv1; id=1;")), PolicyHost::start("policy", saying(&["mx.test"])));
     let client = || Client::new(&zone, host.port(), Some(folder.path()));
@@ -125,10 +141,45 @@ fn a_file_that_was_altered_is_as_none_and_one_from_the_future_too() {
     assert_eq!(client().servers(at(1)), names(&["mx.test"]));
     assert_eq!(host.requests().len(), 2, "the file was not enough");
     assert_eq!(std::fs::read_to_string(&path).expect("a file").replace("1700000001", "1700000000"), kept);
-    let future = kept.replace("fetched: 1700000000", "fetched: 9700000000");
-    std::fs::write(&path, future).expect("written");
-    assert_eq!(client().servers(at(1)), names(&["mx.test"]));
-    assert_eq!(host.requests().len(), 3, "a clock may have been wrong");
+}
+
+#[test]
+fn a_policy_from_the_future_is_renewed_and_holds_until_then() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let (zone, host) = (Zone::start(Some("v=STSv1; id=1;")), PolicyHost::start("policy", saying(&["mx.test"])));
+    let client = || Client::new(&zone, host.port(), Some(folder.path()));
+    let running = client();
+    // By a clock that is then set back.
+    assert_eq!(running.servers(at(9 * DAY)), names(&["mx.test"]));
+    host.say(response("503 Busy", "text/plain", ""));
+    for client in [&running, &client()] {
+        let asked = host.requests().len();
+        assert_eq!(client.servers(at(0)), names(&["mx.test"]));
+        assert_eq!(host.requests().len(), asked + 1, "it is old");
+        assert_eq!(client.servers(at(DAY / 2 - 1)), names(&["mx.test"]));
+    }
+    zone.say(None);
+    assert_eq!(std::fs::read_dir(folder.path()).expect("a directory").count(), 1, "the file stays");
+    // The clock is right again.
+    assert_eq!(running.servers(at(9 * DAY + 1)), names(&["mx.test"]));
+    zone.say(Some("v=STSv1; id=1;"));
+    host.say(saying(&["two.test"]));
+    assert_eq!(client().servers(at(0)), names(&["two.test"]));
+    assert_eq!(Client::new(&zone, host.port(), Some(folder.path())).servers(at(1)), names(&["two.test"]));
+}
+
+#[test]
+fn a_failure_in_memory_does_not_hide_what_is_on_disk() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let (zone, host) = (Zone::start(Some("v=STSv1; id=1;")), PolicyHost::start("policy", Vec::new()));
+    let client = || Client::new(&zone, host.port(), Some(folder.path()));
+    host.say(response("503 Busy", "text/plain", ""));
+    let early = client();
+    assert_eq!(early.servers(at(0)), None);
+    host.say(saying(&["mx.test"]));
+    assert_eq!(client().servers(at(1)), names(&["mx.test"]), "another process has it");
+    assert_eq!(early.servers(at(2)), names(&["mx.test"]));
+    assert_eq!(host.requests().len(), 2);
 }
 
 #[test]
@@ -150,7 +201,12 @@ fn many_that_need_a_policy_at_once_wait_for_one_fetch() {
     let client = Client::new(&zone, host.port(), None);
     host.hold(true);
     thread::scope(|scope| {
-        let finding: Vec<_> = (0..8).map(|_| scope.spawn(|| client.servers(at(0)))).collect();
+        let find = || {
+            // Each with a memory of its own, so that it is seen how many have come so far.
+            let wait = Wait { until: Instant::now() + crate::LONG, wake: None };
+            servers(&client.find_by(&resolver(&zone), wait, at(0)))
+        };
+        let finding: Vec<_> = (0..8).map(|_| scope.spawn(find)).collect();
         host.wait_for(1);
         // Each has asked for the record, and one more question is for the host's address.
         zone.server.times_asked(8);

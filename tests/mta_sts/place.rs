@@ -214,6 +214,11 @@ fn farewell(stream: &mut SslStream<TcpStream>) -> io::Result<()> {
     Ok(())
 }
 
+/// One who asks this zone, and remembers nothing yet.
+pub fn resolver(zone: &Zone) -> Resolver {
+    Resolver::new(Settings { timeout: crate::LONG, ..Settings::of(vec![Server::new(zone.server.address)]) })
+}
+
 /// One who asks for the policy of `a.test`.
 pub struct Client {
     pub policies: Policies,
@@ -224,11 +229,10 @@ pub struct Client {
 
 impl Client {
     pub fn new(zone: &Zone, port: u16, directory: Option<&Path>) -> Client {
-        let settings = Settings { timeout: crate::LONG, ..Settings::of(vec![Server::new(zone.server.address)]) };
         let ca_file = Some(Certificates::get().path("ca.pem"));
         Client {
             policies: Policies::new(directory.map(Path::to_owned)).on_port(port),
-            resolver: Resolver::new(settings),
+            resolver: resolver(zone),
             connectors: Connectors::default(),
             tls: TlsSettings { ca_file, ..TlsSettings::default() },
         }
@@ -239,8 +243,12 @@ impl Client {
     }
 
     pub fn find_within(&self, patience: Duration, wake: Option<&Wake>, now: SystemTime) -> Found {
-        let (resolver, connectors, tls) = (&self.resolver, &self.connectors, &self.tls);
         let wait = Wait { until: Instant::now() + patience, wake };
+        self.find_by(&self.resolver, wait, now)
+    }
+
+    pub fn find_by(&self, resolver: &Resolver, wait: Wait<'_>, now: SystemTime) -> Found {
+        let (connectors, tls) = (&self.connectors, &self.tls);
         let errand = Errand { resolver, connectors, tls, source_address: None, wait };
         self.policies.find(&Name::parse("a.test").expect("a name"), &errand, now)
     }

@@ -2,7 +2,7 @@
 
 use super::*;
 use proptest::prelude::*;
-use std::fs::Permissions;
+use std::fs::{self, Permissions};
 
 /// A private file with this text.
 fn file(text: impl AsRef<[u8]>) -> (tempfile::TempDir, PathBuf) {
@@ -132,4 +132,17 @@ proptest! {
         let text = format!("other x:y\nhost\t {user}:{password} \n");
         prop_assert_eq!(find(text, "host", "h"), format!("{user}|{password}"));
     }
+}
+
+#[test]
+fn a_file_of_somebody_else_is_not_used() {
+    let (_directory, path) = file("h u:p\n");
+    assert_eq!(own_uid().expect("a number"), fs::metadata(&path).expect("there").uid());
+    // Only root can give a file away.
+    if own_uid().is_ok_and(|uid| uid != 0) {
+        return;
+    }
+    std::os::unix::fs::chown(&path, Some(12_345), None).expect("root may");
+    let error = Credentials::find(&path, "h", "h").expect_err("not ours");
+    assert!(matches!(error, CredentialsError::NotOurs(_, 12_345)), "{error}");
 }

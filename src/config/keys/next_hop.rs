@@ -167,7 +167,8 @@ pub(super) static KEYS: &[Key] = &[
         Text(YES_OR_NO, |s, t| syntax::either(t, "yes", "no").map(|yes| s.routing.name_servers.trusted = yes)),
         "Whether name_servers are believed that an answer is proved by DNSSEC (the AD bit, RFC 4035 3.2.3) though they are not on \
          this machine: say yes only where they validate and nobody can change what they say on the way. Without name_servers \
-         the option trust-ad of resolv.conf(5) says it.",
+         the option trust-ad of resolv.conf(5) says it; there only 127.0.0.1, 127.0.0.53 and ::1 are believed without. For \
+         dane only servers that are believed are asked, where there is one.",
     ),
     hop(
         "host_lookup",
@@ -182,6 +183,13 @@ pub(super) static KEYS: &[Key] = &[
         List(NAMES, |s, t| syntax::names(t).map(|names| s.routing.own_names = names)),
         "Further names by which this machine is a mail server, beside its own and helo_name. Where MX records name one of them, only \
          better servers are tried, and mail that would come back is refused (RFC 5321 5.1); for port 25 only.",
+    ),
+    hop(
+        "own_addresses",
+        "yes",
+        Text(YES_OR_NO, |s, t| syntax::either(t, "yes", "no").map(|yes| s.routing.own_addresses = yes)),
+        "Whether a server that MX records lead to at an address of this machine, of an interface or 127.0.0.0/8, ::1, 0.0.0.0, ::, \
+         counts as named in own_names. no: for a machine with several mail servers, each at an address of its own.",
     ),
     hop(
         "fallback_relay",

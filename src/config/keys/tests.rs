@@ -58,6 +58,7 @@ fn other_next_hop() -> NextHopSettings {
             name_servers: NameServers { addresses: vec!["127.0.0.7:53".parse().expect("an address")], trusted: true },
             host_lookup: HostLookup::Dns,
             own_names: vec!["x".into()],
+            own_addresses: false,
             fallback_relay: "x".parse().ok(),
             mta_sts: true,
         },

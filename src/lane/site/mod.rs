@@ -13,6 +13,7 @@ mod disposal;
 mod health;
 mod offers;
 mod onward;
+mod regime;
 mod status;
 mod threads;
 
@@ -29,7 +30,8 @@ use crate::conn::{Ledger, Manners, Vacancy};
 use crate::mail::{EnhancedStatus, NextHop, Outcome};
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::thread::JoinHandle;
-use crate::sync::{Budget, Condvar, Mutex, RwLock};
+use crate::sync::{Budget, Condvar, Mutex};
+use regime::InForce;
 use std::ops::Range;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
@@ -55,7 +57,7 @@ pub struct Site {
     /// Servers that are not asked, because they have put off everything that comes here.
     pub passed: Arc<[String]>,
     onward: Option<Weak<dyn Onward>>,
-    settings: RwLock<Arc<NextHopSettings>>,
+    settings: InForce,
     state: Mutex<State>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// There is news for those who wait for the offers, or for the lanes' end.
@@ -111,7 +113,7 @@ impl Site {
             connector,
             passed: Arc::default(),
             onward: None,
-            settings: RwLock::new(settings),
+            settings: InForce::new(settings),
             state: Mutex::new(state),
             threads: Mutex::default(),
             changed: Condvar::new(),
@@ -119,15 +121,10 @@ impl Site {
         }
     }
 
-    /// The settings in force.
-    pub fn settings(&self) -> Arc<NextHopSettings> {
-        Arc::clone(&self.settings.read())
-    }
-
     /// From now on these settings are in force. What waits is sorted anew; connections that are open keep what they
-    /// began with, but for the bins that they serve. Returns lanes to be started.
+    /// began with, but for the bins that they serve, or end (`regime`). Returns lanes to be started.
     pub fn reconfigure(&self, settings: &Arc<NextHopSettings>) -> Vec<Handle> {
-        *self.settings.write() = Arc::clone(settings);
+        self.settings.replace(settings);
         let mut state = self.state.lock();
         state.crew.reform(settings);
         state.queue.sort_anew(Bins::of(settings));
@@ -326,17 +323,20 @@ impl State {
             Taken::Nothing if !help.is_empty() => self.queue.take(help, vacancy),
             taken => taken,
         };
-        let no_room = matches!(taken, Taken::NoRoom);
+        self.has_no_room(number, matches!(taken, Taken::NoRoom));
+        match taken {
+            Taken::Job(job) => Some(job),
+            Taken::NoRoom | Taken::Nothing => None,
+        }
+    }
+
+    fn has_no_room(&mut self, number: usize, no_room: bool) {
         if let Some(member) = self.crew.member_mut(number) {
             let was_full = std::mem::replace(&mut member.is_full, no_room);
             // Lanes that rest may find that it is now worth while to connect.
             if no_room && !was_full {
                 self.crew.tell_resting();
             }
-        }
-        match taken {
-            Taken::Job(job) => Some(job),
-            Taken::NoRoom | Taken::Nothing => None,
         }
     }
 

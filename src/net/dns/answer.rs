@@ -25,6 +25,8 @@ pub enum Type {
     Tlsa,
     /// Text.
     Txt,
+    /// That it is an alias. Where that leads is not asked.
+    Cname,
 }
 
 impl Type {
@@ -36,6 +38,7 @@ impl Type {
             Type::Mx => "MX",
             Type::Tlsa => "TLSA",
             Type::Txt => "TXT",
+            Type::Cname => "CNAME",
         }
     }
 }
@@ -56,6 +59,8 @@ pub enum Record {
     Tlsa(Tlsa),
     /// Of type TXT: its strings joined (RFC 7208 3.3), of which no more than [`TEXT`] octets are kept.
     Txt(Box<[u8]>),
+    /// Of type CNAME, where that was asked for: the name behind it.
+    Alias(Name),
 }
 
 /// A TLSA record (RFC 6698 2.1), as it is: numbers that nobody knows are for the reader to pass over.

@@ -4,13 +4,14 @@
 //! limit; any thread may use it. Failures are not kept: who asks again asks the servers.
 
 use super::Name;
-use super::answer::{Answer, Type};
+use super::answer::{Answer, Record, Type};
 use crate::sync::Mutex;
 use std::collections::HashMap;
 use std::time::Instant;
 
-/// An answer with more records is not kept, so that the cache's memory is bounded by its number of entries.
-const RECORDS: usize = 64;
+/// A longer answer, counted in octets of memory, is not kept, so that the cache's memory is bounded by its number of
+/// entries.
+const OCTETS: usize = 8 << 10;
 
 /// The answers, each with the moment when it ends.
 #[derive(Debug)]
@@ -33,7 +34,7 @@ impl Cache {
 
     /// Keeps an answer that was given at this moment.
     pub(super) fn put(&self, name: &Name, of: Type, answer: &Answer, now: Instant) {
-        let may_be_kept = !answer.lifetime.is_zero() && answer.records().len() <= RECORDS;
+        let may_be_kept = !answer.lifetime.is_zero() && octets(answer) <= OCTETS;
         if !may_be_kept || self.limit == 0 {
             return;
         }
@@ -56,6 +57,18 @@ impl Cache {
         let last = *last;
         entries.retain(|_, (_, until)| *until > last);
     }
+}
+
+/// What the records of an answer take.
+fn octets(answer: &Answer) -> usize {
+    let beside = |record: &Record| match record {
+        Record::Address(_) => 0,
+        Record::Mx { exchange, .. } => exchange.as_str().len(),
+        Record::Tlsa(tlsa) => tlsa.data.capacity(),
+        Record::Txt(text) => text.len(),
+        Record::Alias(to) => to.as_str().len(),
+    };
+    answer.records().iter().map(|record| size_of::<Record>() + beside(record)).sum()
 }
 
 #[cfg(test)]
@@ -89,6 +102,22 @@ mod tests {
         let (cache, now) = (Cache::new(10), Instant::now());
         cache.put(&name("a.test"), Type::A, &answer(0), now);
         assert_eq!(cache.get(&name("a.test"), Type::A, now), None);
+    }
+
+    #[test]
+    fn what_takes_much_memory_is_not_kept() {
+        let (cache, now) = (Cache::new(10), Instant::now());
+        let txt = |length: usize| Record::Txt(vec![b'x'; length].into());
+        for (records, is_kept) in [
+            (vec![txt(1024); 7], true),
+            (vec![txt(1024); 8], false),
+            (vec![Record::Address([192, 0, 2, 1].into()); 64], true),
+            (vec![Record::Address([192, 0, 2, 1].into()); 8000], false),
+        ] {
+            let content = Content::Records(records);
+            cache.put(&name("a.test"), Type::Txt, &Answer { content, ..answer(60) }, now);
+            assert_eq!(cache.entries.lock().remove(&(name("a.test"), Type::Txt)).is_some(), is_kept);
+        }
     }
 
     #[test]

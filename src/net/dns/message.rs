@@ -91,6 +91,7 @@ impl Question<'_> {
             Type::Mx => Rtype::MX,
             Type::Tlsa => Rtype::TLSA,
             Type::Txt => Rtype::TXT,
+            Type::Cname => Rtype::CNAME,
         }
     }
 
@@ -156,6 +157,14 @@ impl Question<'_> {
         })
     }
 
+    /// An alias is followed, unless it is what was asked for.
+    fn wanted(&self, data: Data) -> Data {
+        match data {
+            Data::Alias(to) if self.of == Type::Cname => Data::Record(Record::Alias(to)),
+            data => data,
+        }
+    }
+
     /// The records of the answer that matter. `None` when the message is broken.
     fn owned(&self, message: &Message<&[u8]>) -> Option<Vec<Owned>> {
         let mut owned = Vec::new();
@@ -164,7 +173,7 @@ impl Question<'_> {
             let matters = record.rtype() == self.rtype() || record.rtype() == Rtype::CNAME;
             if matters && record.class() == Class::IN {
                 let (owner, ttl) = (Name::of_wire(&record.owner()), lifetime(&record));
-                owned.push(Owned { owner, ttl, data: data(&record)? });
+                owned.push(Owned { owner, ttl, data: self.wanted(data(&record)?) });
             }
         }
         Some(owned)

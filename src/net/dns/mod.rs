@@ -13,6 +13,7 @@ mod cache;
 mod exchange;
 mod message;
 mod name;
+mod on_its_way;
 mod resolver;
 mod resolvers;
 mod route;
@@ -22,9 +23,9 @@ mod source;
 pub use answer::{Answer, Content, Record, SoftFailure, TEXT, Tlsa, Type};
 pub use exchange::Wait;
 pub use name::{Name, NameError};
-pub use resolver::{Resolver, tlsa};
+pub use resolver::{Resolver, is_proved_alias, tlsa};
 pub use resolvers::Resolvers;
-pub use route::{Exchanger, MAX_EXCHANGERS, RouteError, host, route};
+pub use route::{Exchanger, MAX_EXCHANGERS, Own, RouteError, host, route};
 pub use servers::{DNS_PORT, MAX_SERVERS, Server, Settings};
 
 /// The most aliases (CNAME) that are followed for one question.

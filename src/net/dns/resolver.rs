@@ -4,12 +4,14 @@
 //! before the moment is over. A server that says it has none is asked once, one that is silent as often as the
 //! settings say; for half a minute it then comes behind those that talk, so that not every question waits for it.
 //! Aliases that a server does not follow are followed here, no more than [`CHAIN`] of them. Any
-//! thread may ask; each waits for its own question only, and no lock is held meanwhile.
+//! thread may ask; each waits for its own question only, which others may have asked already (`on_its_way`), and no
+//! lock is held meanwhile.
 
 use super::answer::{Answer, Content, SoftFailure, Type};
 use super::cache::Cache;
 use super::exchange::{self, Trouble, Wait};
 use super::message::Heard;
+use super::on_its_way::{Asking, OnItsWay, Part, Told as Learnt};
 use super::source::{InUse, Known, Source};
 use super::{CHAIN, Name, Settings};
 use crate::sync::after;
@@ -26,6 +28,7 @@ pub(super) const REMEMBERED: usize = 4096;
 pub struct Resolver {
     source: Source,
     cache: Cache,
+    on_its_way: OnItsWay,
 }
 
 /// How the way through the servers ended.
@@ -37,22 +40,58 @@ enum Told {
 impl Resolver {
     /// One that asks these servers, and remembers nothing yet.
     pub fn new(settings: Settings) -> Resolver {
-        Resolver { cache: Cache::new(settings.remembered), source: Source::fixed(settings) }
+        let cache = Cache::new(settings.remembered);
+        Resolver { cache, source: Source::fixed(settings), on_its_way: OnItsWay::default() }
     }
 
-    /// One that asks those of this machine's resolv.conf(5), as it is at each time.
-    pub fn system() -> Resolver {
-        Resolver { cache: Cache::new(REMEMBERED), source: Source::system() }
+    /// One that asks those of this machine's resolv.conf(5), as it is at each time; where only those that are believed
+    /// are wanted, and there is one, none but those.
+    pub fn system(only_believed: bool) -> Resolver {
+        let source = Source::system(only_believed);
+        Resolver { cache: Cache::new(REMEMBERED), source, on_its_way: OnItsWay::default() }
     }
 
     /// What there is of this type under this name.
     pub fn query(&self, name: &Name, of: Type, wait: &Wait<'_>) -> Result<Answer, SoftFailure> {
+        loop {
+            if let Some(answer) = self.cache.get(name, of, Instant::now()) {
+                return Ok(answer);
+            }
+            let question = match self.on_its_way.join(name, of) {
+                Part::Ask(asking) => return self.ask(name, of, wait, asking),
+                Part::Wait(question) => question,
+            };
+            match question.wait(wait) {
+                Some(told) => return told,
+                None if wait.is_over() => {
+                    let why = if wait.is_interrupted() { "interrupted" } else { "no answer in time" };
+                    return Err(SoftFailure(format!("{} of {name}: {why}", of.as_str())));
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// Threads that wait for another's question.
+    #[cfg(test)]
+    pub(super) fn waiting(&self, name: &Name, of: Type) -> usize {
+        self.on_its_way.waiting(name, of)
+    }
+
+    /// Asks for all that wait.
+    fn ask(&self, name: &Name, of: Type, wait: &Wait<'_>, asking: Asking<'_>) -> Learnt {
+        // Another may have been told just before.
         if let Some(answer) = self.cache.get(name, of, Instant::now()) {
             return Ok(answer);
         }
-        let answer = self.look_up(name, of, wait)?;
-        self.cache.put(name, of, &answer, Instant::now());
-        Ok(answer)
+        let told = self.look_up(name, of, wait);
+        if let Ok(answer) = &told {
+            self.cache.put(name, of, answer, Instant::now());
+        }
+        if told.is_ok() || !wait.is_over() {
+            asking.tell(told.clone());
+        }
+        told
     }
 
     fn look_up(&self, name: &Name, of: Type, wait: &Wait<'_>) -> Result<Answer, SoftFailure> {
@@ -118,13 +157,19 @@ fn in_order(in_use: &InUse) -> Vec<&Known> {
 }
 
 fn ask(known: &Known, name: &Name, of: Type, wait: &Wait<'_>) -> Result<Told, Trouble> {
-    let believed = |answer: Answer| Answer { secure: answer.secure && known.server.is_believed(), ..answer };
+    let believed = |answer: Answer| Answer { secure: answer.secure && known.server.trusted, ..answer };
     match exchange::ask(&known.server, name, of, wait)? {
         Heard::Answer(answer) => Ok(Told::Answer(believed(answer))),
         Heard::Alias(answer) => Ok(Told::Alias(believed(answer))),
         Heard::Trouble(text) => Err(Trouble::Because(text)),
         Heard::Truncated | Heard::NoEdns => Err(Trouble::Because("the name server's answer is broken".into())),
     }
+}
+
+/// Whether DNSSEC proves that a name is an alias, wherever it leads to (RFC 7672 section 2.2.2).
+pub fn is_proved_alias(resolver: &Resolver, name: &Name, wait: &Wait<'_>) -> Result<bool, SoftFailure> {
+    let answer = resolver.query(name, Type::Cname, wait)?;
+    Ok(answer.secure && !answer.records().is_empty())
 }
 
 /// The TLSA records for a port of a host (RFC 6698 section 3). They count only when the answer is secure; a failure

@@ -1,4 +1,8 @@
 //! The resolvers in use, one for each choice of name servers, so that all lanes share what each has learnt.
+//!
+//! Where TLSA records decide whom mail goes to, no server is asked whose word does not count while there is one whose
+//! does ([`Settings::only_believed`]); the answers of such a resolver are its own, and so is its memory. Others ask all
+//! servers there are: mail that DNSSEC has no say in goes on when the server that validates is gone.
 
 use super::{Resolver, Server, Settings};
 use crate::config::NameServers;
@@ -12,29 +16,31 @@ const CAPACITY: usize = 64;
 /// Resolvers by settings. Any thread.
 #[derive(Debug, Default)]
 pub struct Resolvers {
-    made: Mutex<HashMap<NameServers, Arc<Resolver>>>,
+    made: Mutex<HashMap<(NameServers, bool), Arc<Resolver>>>,
 }
 
 impl Resolvers {
-    /// The resolver that asks these.
-    pub fn get(&self, whom: &NameServers) -> Arc<Resolver> {
+    /// The resolver that asks these; with `dane`, only those that are believed, if any is.
+    pub fn get(&self, whom: &NameServers, dane: bool) -> Arc<Resolver> {
         let mut made = self.made.lock();
-        if let Some(resolver) = made.get(whom) {
+        let key = (whom.clone(), dane);
+        if let Some(resolver) = made.get(&key) {
             return Arc::clone(resolver);
         }
         if made.len() >= CAPACITY {
             made.clear();
         }
-        let resolver = Arc::new(made_for(whom));
-        made.insert(whom.clone(), Arc::clone(&resolver));
+        let resolver = Arc::new(made_for(whom, dane));
+        made.insert(key, Arc::clone(&resolver));
         resolver
     }
 }
 
-fn made_for(whom: &NameServers) -> Resolver {
+fn made_for(whom: &NameServers, dane: bool) -> Resolver {
     if whom.addresses.is_empty() {
-        return Resolver::system();
+        return Resolver::system(dane);
     }
-    let server = |address| Server { trusted: whom.trusted, ..Server::new(address) };
-    Resolver::new(Settings::of(whom.addresses.iter().copied().map(server).collect()))
+    let server = |address| Server { trusted: whom.trusted || Server::new(address).trusted, address };
+    let settings = Settings::of(whom.addresses.iter().copied().map(server).collect());
+    Resolver::new(if dane { settings.only_believed() } else { settings })
 }

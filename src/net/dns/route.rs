@@ -2,7 +2,7 @@
 //!
 //! Promises: servers come in the order of their preference, equal ones in random order, at most [`MAX_EXCHANGERS`],
 //! each with at least one address. A domain without MX records is its own server. Where this system is among the
-//! servers, only those that are better are left, so that mail does not go in circles. What cannot be learnt now is a
+//! servers, by its name or by an address, only those that are better are left, so that mail does not go in circles. What cannot be learnt now is a
 //! temporary failure, also if part of it is known: mail is returned only on what DNS says for sure. Only as far as
 //! a server was found does a failure behind it not matter.
 //!
@@ -32,8 +32,29 @@ pub struct Exchanger {
     pub preference: u16,
     /// At least one, those of IPv6 first.
     pub addresses: Vec<IpAddr>,
-    /// Whether DNSSEC proves both its name and its addresses: only then may its TLSA records be asked for.
+    /// Whether DNSSEC proves its name, or our own side has given it.
+    pub proved: bool,
+    /// Whether DNSSEC proves its addresses too: only then may its TLSA records be asked for, but for one case (RFC 7672
+    /// section 2.2.2).
     pub secure: bool,
+}
+
+/// By what this system is known as a mail server.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Own {
+    /// Its names.
+    pub names: Vec<Name>,
+    /// Its addresses, beside those that nobody else can have. `None`: no address makes a server this system.
+    pub addresses: Option<Vec<IpAddr>>,
+}
+
+impl Own {
+    /// Whether one of these leads here.
+    fn has_any(&self, addresses: &[IpAddr]) -> bool {
+        let Some(own) = &self.addresses else { return false };
+        let is_own = |address: IpAddr| address.is_loopback() || address.is_unspecified() || own.contains(&address);
+        addresses.iter().any(|address| is_own(address.to_canonical()))
+    }
 }
 
 /// Why there is no way.
@@ -84,8 +105,8 @@ struct Candidate {
     name: Name,
 }
 
-/// The servers of `domain`, best first. `own` are the names by which this system is a mail server.
-pub fn route(resolver: &Resolver, domain: &str, own: &[Name], wait: &Wait<'_>) -> Result<Vec<Exchanger>, RouteError> {
+/// The servers of `domain`, best first, without this system and what is behind it.
+pub fn route(resolver: &Resolver, domain: &str, own: &Own, wait: &Wait<'_>) -> Result<Vec<Exchanger>, RouteError> {
     let domain = Name::parse(domain)?;
     if let Some(itself) = of_itself(&domain) {
         return Ok(vec![itself]);
@@ -96,8 +117,8 @@ pub fn route(resolver: &Resolver, domain: &str, own: &[Name], wait: &Wait<'_>) -
         Content::NoData => vec![Candidate { preference: 0, name: domain.clone() }],
         Content::Records(records) => named(records).ok_or_else(|| RouteError::NullMx(domain.clone()))?,
     };
-    let candidates = sort(without_loop(&domain, candidates, own)?);
-    with_addresses(resolver, &domain, &candidates, mx.secure, wait)
+    let candidates = sort(without_loop(&domain, candidates, &own.names)?);
+    with_addresses(resolver, &domain, &candidates, own, mx.secure, wait)
 }
 
 /// One server by its name, for a next hop that names a host and not a domain: no MX record is asked for. The name
@@ -108,7 +129,7 @@ pub fn host(resolver: &Resolver, name: &str, wait: &Wait<'_>) -> Result<Exchange
         return Ok(itself);
     }
     let only = [Candidate { preference: 0, name: name.clone() }];
-    let found = with_addresses(resolver, &name, &only, true, wait)?;
+    let found = with_addresses(resolver, &name, &only, &Own::default(), true, wait)?;
     found.into_iter().next().ok_or(RouteError::NoAddress(name))
 }
 
@@ -121,7 +142,8 @@ fn of_itself(name: &Name) -> Option<Exchanger> {
         Err(_) if is_local => vec![Ipv6Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into()],
         Err(_) => return None,
     };
-    Some(Exchanger { name: name.clone(), canonical: name.clone(), preference: 0, addresses, secure: false })
+    let (name, canonical) = (name.clone(), name.clone());
+    Some(Exchanger { name, canonical, preference: 0, addresses, proved: true, secure: false })
 }
 
 /// The servers that MX records name. `None` when they name the root only, which means that no mail is taken; beside
@@ -158,34 +180,38 @@ fn with_addresses(
     resolver: &Resolver,
     domain: &Name,
     candidates: &[Candidate],
+    own: &Own,
     is_proved: bool,
     wait: &Wait<'_>,
 ) -> Result<Vec<Exchanger>, RouteError> {
-    let (mut exchangers, mut failure): (Vec<Exchanger>, Option<SoftFailure>) = (Vec::new(), None);
-    for Candidate { preference, name } in candidates.iter().take(MAX_EXCHANGERS) {
-        if exchangers.iter().any(|known| known.name == *name) {
+    let (mut exchangers, mut failure, mut ours) = (Vec::<Exchanger>::new(), None, None);
+    for candidate in candidates.iter().take(MAX_EXCHANGERS) {
+        if exchangers.iter().any(|known| known.name == candidate.name) {
             continue;
         }
-        match addresses(resolver, name, wait) {
-            Ok(Some(found)) => exchangers.push(Exchanger {
-                name: name.clone(),
-                canonical: found.canonical,
-                preference: *preference,
-                addresses: found.addresses,
-                secure: is_proved && found.secure,
-            }),
+        match addresses(resolver, &candidate.name, wait) {
+            Ok(Some(found)) if own.has_any(&found.addresses) => {
+                ours = Some(candidate);
+                break;
+            }
+            Ok(Some(found)) => exchangers.push(found.exchanger(candidate, is_proved)),
             Ok(None) => {}
-            Err(soft) => failure = failure.or(Some(soft)),
+            Err(soft) => failure = failure.or(Some((candidate.preference, soft))),
         }
     }
-    match failure {
+    if let Some(ours) = ours {
+        exchangers.retain(|exchanger| exchanger.preference < ours.preference);
+        failure = failure.filter(|(preference, _)| *preference < ours.preference);
+    }
+    match (failure, ours) {
         _ if !exchangers.is_empty() => Ok(exchangers),
-        Some(soft) => Err(soft.into()),
-        None if candidates.len() > MAX_EXCHANGERS => {
+        (Some((_, soft)), _) => Err(soft.into()),
+        (None, Some(ours)) => Err(RouteError::Loop { domain: domain.clone(), own: ours.name.clone() }),
+        (None, None) if candidates.len() > MAX_EXCHANGERS => {
             let text = format!("{domain} has more than {MAX_EXCHANGERS} mail servers, and the first have no address");
             Err(SoftFailure(text).into())
         }
-        None => Err(RouteError::NoAddress(domain.clone())),
+        (None, None) => Err(RouteError::NoAddress(domain.clone())),
     }
 }
 
@@ -194,6 +220,19 @@ struct Found {
     addresses: Vec<IpAddr>,
     canonical: Name,
     secure: bool,
+}
+
+impl Found {
+    fn exchanger(self, candidate: &Candidate, is_proved: bool) -> Exchanger {
+        Exchanger {
+            name: candidate.name.clone(),
+            canonical: self.canonical,
+            preference: candidate.preference,
+            addresses: self.addresses,
+            proved: is_proved,
+            secure: is_proved && self.secure,
+        }
+    }
 }
 
 /// `None` when it has none for sure.

@@ -4,6 +4,10 @@
 //! `trust-ad`; no search list, since mail domains are whole names. As with the C library, a file without servers, and
 //! no file, mean the one on this machine. What is not understood is passed over, as there. At most
 //! [`MAX_SERVERS`] are used.
+//!
+//! Whose word counts that an answer is secure (RFC 4035 3.2.3): of a server that the file names only where it says
+//! `trust-ad`, or at 127.0.0.1, ::1 or systemd-resolved's 127.0.0.53. Behind another loopback address may be what a
+//! container's host has put there, which only passes on what it is told.
 
 use super::resolver::REMEMBERED;
 use std::fs;
@@ -22,20 +26,21 @@ pub const MAX_SERVERS: usize = 8;
 pub struct Server {
     /// Where.
     pub address: SocketAddr,
-    /// Whether to believe it that an answer is secure: the way to it must be safe, and it must validate. On this
-    /// machine it is believed in any case.
+    /// Whether to believe it that an answer is secure: the way to it must be safe, and it must validate.
     pub trusted: bool,
 }
 
 impl Server {
-    /// A server that is believed only if it is on this machine.
+    /// A server that somebody has chosen: it is believed only if it is on this machine.
     pub fn new(address: SocketAddr) -> Server {
-        Server { address, trusted: false }
+        Server { address, trusted: address.ip().to_canonical().is_loopback() }
     }
 
-    /// Whether its word counts that an answer is secure.
-    pub fn is_believed(&self) -> bool {
-        self.trusted || self.address.ip().to_canonical().is_loopback()
+    /// One that a file names which others may have written.
+    fn found(address: SocketAddr) -> Server {
+        let usual: [IpAddr; 3] =
+            [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into(), Ipv4Addr::new(127, 0, 0, 53).into()];
+        Server { address, trusted: usual.contains(&address.ip().to_canonical()) }
     }
 }
 
@@ -68,6 +73,15 @@ impl Settings {
         Settings { servers, timeout: Duration::from_secs(5), attempts: 2, remembered: REMEMBERED }
     }
 
+    /// Only those that are believed, if any is. Otherwise who keeps a question from the one that validates would have
+    /// it answered by one whose every answer proves nothing, and so would unmake what DNSSEC asks for.
+    pub fn only_believed(mut self) -> Settings {
+        if self.servers.iter().any(|server| server.trusted) {
+            self.servers.retain(|server| server.trusted);
+        }
+        self
+    }
+
     /// As this text of a resolv.conf(5) says.
     pub fn parse(text: &str) -> Settings {
         let mut settings = Settings::of(Vec::new());
@@ -77,7 +91,7 @@ impl Settings {
             match words.next() {
                 Some("nameserver") => {
                     let address = words.next().and_then(|word| with_scope(word, DNS_PORT));
-                    settings.servers.extend(address.map(Server::new));
+                    settings.servers.extend(address.map(Server::found));
                 }
                 Some("options") => words.for_each(|word| match word.split_once(':') {
                     Some(("timeout", n)) => settings.timeout = Duration::from_secs(number(n, 5, 30)),
@@ -88,10 +102,10 @@ impl Settings {
             }
         }
         if settings.servers.is_empty() {
-            settings.servers.push(Server::new((Ipv4Addr::LOCALHOST, DNS_PORT).into()));
+            settings.servers.push(Server::found((Ipv4Addr::LOCALHOST, DNS_PORT).into()));
         }
         settings.servers.truncate(MAX_SERVERS);
-        settings.servers.iter_mut().for_each(|server| server.trusted = trusted);
+        settings.servers.iter_mut().for_each(|server| server.trusted |= trusted);
         settings
     }
 }
@@ -141,7 +155,7 @@ mod tests {
         let settings = Settings::parse("options timeout:0 attempts:99 timeout:x\n");
         assert_eq!(addresses(&settings), ["127.0.0.1:53"]);
         assert_eq!((settings.timeout, settings.attempts), (Duration::from_secs(5), 5));
-        assert!(!settings.servers[0].trusted && settings.servers[0].is_believed());
+        assert!(settings.servers[0].trusted);
     }
 
     #[test]
@@ -170,7 +184,24 @@ mod tests {
     fn only_this_machine_is_believed_unasked() {
         for (text, believed) in [("127.0.0.53", true), ("::1", true), ("192.0.2.1", false), ("::ffff:127.0.0.1", true)]
         {
-            assert_eq!(text.parse::<Server>().expect(text).is_believed(), believed, "{text}");
+            assert_eq!(text.parse::<Server>().expect(text).trusted, believed, "{text}");
         }
+    }
+
+    #[test]
+    fn of_a_file_only_the_usual_addresses_are_believed_unasked() {
+        let believed =
+            |text: &str| Settings::parse(text).servers.iter().map(|server| server.trusted).collect::<Vec<_>>();
+        let text = "nameserver 127.0.0.1\nnameserver ::1\nnameserver 127.0.0.53\nnameserver 127.0.0.11\n\
+            nameserver 192.0.2.1\n";
+        assert_eq!(believed(text), [true, true, true, false, false]);
+        assert_eq!(believed(&format!("{text}options trust-ad\n")), [true; 5]);
+    }
+
+    #[test]
+    fn where_one_is_believed_the_others_may_be_left_out() {
+        let left = |text: &str| addresses(&Settings::parse(text).only_believed());
+        assert_eq!(left("nameserver 192.0.2.1\nnameserver 127.0.0.1\n"), ["127.0.0.1:53"]);
+        assert_eq!(left("nameserver 192.0.2.1\nnameserver 192.0.2.2\n"), ["192.0.2.1:53", "192.0.2.2:53"]);
     }
 }

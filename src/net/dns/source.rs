@@ -49,6 +49,8 @@ pub(super) struct Source {
 struct File {
     path: PathBuf,
     pause: Duration,
+    /// Servers that are not believed are left out, where there is one that is.
+    only_believed: bool,
     /// When it was looked at, and its mark then.
     last: Mutex<(Instant, Option<Mark>)>,
 }
@@ -63,15 +65,15 @@ impl Source {
     }
 
     /// Those of this machine.
-    pub(super) fn system() -> Source {
-        Source::following(Path::new(RESOLV_CONF), LOOK)
+    pub(super) fn system(only_believed: bool) -> Source {
+        Source::following(Path::new(RESOLV_CONF), LOOK, only_believed)
     }
 
-    fn following(path: &Path, pause: Duration) -> Source {
+    fn following(path: &Path, pause: Duration, only_believed: bool) -> Source {
         // The mark comes first: a change in between is seen at the next look.
         let last = Mutex::new((Instant::now(), mark(path)));
-        let settings = read(path).unwrap_or_else(|| Settings::parse(""));
-        let file = File { path: path.to_owned(), pause, last };
+        let file = File { path: path.to_owned(), pause, only_believed, last };
+        let settings = file.read().unwrap_or_else(|| Settings::parse(""));
         Source { in_use: Mutex::new(InUse::new(settings)), file: Some(file) }
     }
 
@@ -99,19 +101,20 @@ impl File {
         if now.is_none() || now == before {
             return None;
         }
-        let settings = read(&self.path)?;
+        let settings = self.read()?;
         self.last.lock().1 = now;
         Some(settings)
+    }
+
+    fn read(&self) -> Option<Settings> {
+        let settings = Settings::parse(&String::from_utf8_lossy(&fs::read(&self.path).ok()?));
+        Some(if self.only_believed { settings.only_believed() } else { settings })
     }
 }
 
 fn mark(path: &Path) -> Option<Mark> {
     let found = fs::metadata(path).ok()?;
     Some((found.modified().ok()?, found.len()))
-}
-
-fn read(path: &Path) -> Option<Settings> {
-    fs::read(path).ok().map(|octets| Settings::parse(&String::from_utf8_lossy(&octets)))
 }
 
 #[cfg(test)]
@@ -127,7 +130,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a directory");
         let path = folder.path().join("resolv.conf");
         fs::write(&path, "nameserver 192.0.2.1\n").expect("written");
-        let source = Source::following(&path, Duration::ZERO);
+        let source = Source::following(&path, Duration::ZERO, false);
         let before = source.current();
         assert!(Arc::ptr_eq(&before, &source.current()), "nothing has changed");
         fs::write(&path, "nameserver 192.0.2.2\nnameserver 192.0.2.3\n").expect("written");
@@ -139,12 +142,23 @@ mod tests {
     }
 
     #[test]
+    fn where_only_believed_servers_are_wanted_a_changed_file_changes_nothing_about_that() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let path = folder.path().join("resolv.conf");
+        fs::write(&path, "nameserver 192.0.2.1\n").expect("written");
+        let source = Source::following(&path, Duration::ZERO, true);
+        assert_eq!(addresses(&source), ["192.0.2.1"]);
+        fs::write(&path, "nameserver 192.0.2.1\nnameserver 127.0.0.1\n").expect("written");
+        assert_eq!(addresses(&source), ["127.0.0.1"]);
+    }
+
+    #[test]
     fn a_file_is_not_looked_at_all_the_time() {
         let folder = tempfile::tempdir().expect("a directory");
         let path = folder.path().join("resolv.conf");
-        let source = Source::following(&path, Duration::from_secs(3600));
+        let source = Source::following(&path, Duration::from_secs(3600), false);
         fs::write(&path, "nameserver 192.0.2.1\n").expect("written");
         assert_eq!(addresses(&source), ["127.0.0.1"]);
-        assert!(!addresses(&Source::system()).is_empty());
+        assert!(!addresses(&Source::system(false)).is_empty());
     }
 }

@@ -17,7 +17,7 @@ use std::time::Instant;
 use thiserror::Error;
 use ureq::Agent;
 use ureq::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use ureq::http::{HeaderMap, StatusCode};
+use ureq::http::{HeaderMap, StatusCode, Version};
 
 /// The port of HTTPS.
 pub const HTTPS_PORT: u16 = 443;
@@ -88,7 +88,7 @@ pub fn fetch(domain: &Name, port: u16, errand: &Errand<'_>) -> Result<Policy, Fe
     if response.status() != StatusCode::OK {
         return Err(FetchError::Status(response.status()));
     }
-    if !has_length(response.headers()) {
+    if !has_length(response.version(), response.headers()) {
         return Err(FetchError::NoLength);
     }
     let body = response.body_mut();
@@ -102,8 +102,14 @@ pub fn fetch(domain: &Name, port: u16, errand: &Errand<'_>) -> Result<Policy, Fe
 
 /// Whether it shows where the body ends. One that lasts as long as the connection could be cut by anybody on the way,
 /// for not all of TLS tells a cut from an end; half a policy may be another one.
-fn has_length(headers: &HeaderMap) -> bool {
-    [CONTENT_LENGTH, TRANSFER_ENCODING].iter().any(|name| headers.contains_key(name))
+fn has_length(version: Version, headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => headers.contains_key(CONTENT_LENGTH),
+        // Before HTTP/1.1 there were no chunks, and another coding shows no end (RFC 9112 section 6.3).
+        (Some(only), None) => version == Version::HTTP_11 && only.as_bytes().eq_ignore_ascii_case(b"chunked"),
+        (Some(_), Some(_)) => false,
+    }
 }
 
 fn config() -> ureq::config::Config {

@@ -3,13 +3,14 @@
 //! One file for each domain, with the domain for its name: letters, digits, `-`, `_` and single dots only, at most 253
 //! octets. In it are four lines of our own and the policy as text. Promises: a file is there whole or not at all;
 //! what is read back is as little trusted as what a server says: a file of another version, about another domain, too
-//! long, or broken is as none. Whoever can write to the directory can say what policy a domain has.
+//! long, or broken is as none. Whoever can write to the directory can say what policy a domain has. What is long over,
+//! and what a crash has left, is swept away; other files are left alone.
 
 use super::Kept;
 use super::policy::{POLICY, Policy};
 use super::record::PolicyId;
 use crate::net::dns::Name;
-use std::fs::{DirBuilder, File};
+use std::fs::{DirBuilder, DirEntry, File};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,16 @@ const VERSION: &str = "pipelane MTA-STS policy 1";
 
 /// The most octets of a file: a policy, and lines of our own.
 const FILE: u64 = POLICY as u64 + 1024;
+
+/// What a file that is not whole yet begins with: no domain does, so that a crash leaves nothing like a policy.
+const UNFINISHED: &str = ".new-";
+
+/// How long a policy must be over, and a file unfinished, to be swept away: by a clock that is a little wrong nothing is
+/// lost.
+const LONG_OVER: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// The most files that are looked at in one sweep.
+const SWEPT: usize = 20_000;
 
 /// The directory.
 #[derive(Debug)]
@@ -51,8 +62,7 @@ impl Store {
     /// Keeps this instead of what there is.
     pub(super) fn write(&self, domain: &Name, kept: &Kept) -> io::Result<()> {
         DirBuilder::new().recursive(true).mode(0o755).create(&self.directory)?;
-        // A name that no domain has, so that a crash leaves nothing that looks like a policy.
-        let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(&self.directory)?;
+        let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(&self.directory)?;
         file.write_all(text(domain, kept).as_bytes())?;
         file.as_file().sync_data()?;
         file.persist(self.path(domain)).map_err(|error| error.error)?;
@@ -63,6 +73,29 @@ impl Store {
     pub(super) fn remove(&self, domain: &Name) {
         // One that stays is over, and will be found so again.
         let _ = std::fs::remove_file(self.path(domain));
+    }
+
+    /// Removes what is of no use any more.
+    pub(super) fn sweep(&self, now: SystemTime) {
+        let entries = std::fs::read_dir(&self.directory).into_iter().flatten();
+        for entry in entries.take(SWEPT).flatten() {
+            if entry.file_type().is_ok_and(|kind| kind.is_file()) && self.is_useless(&entry, now) == Some(true) {
+                // One that stays will be found again.
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
+    }
+
+    fn is_useless(&self, entry: &DirEntry, now: SystemTime) -> Option<bool> {
+        let name = entry.file_name();
+        let name = name.to_str()?;
+        let ended = if name.starts_with(UNFINISHED) {
+            entry.metadata().ok()?.modified().ok()?
+        } else {
+            let kept = self.read(&Name::parse(name).ok().filter(|domain| domain.as_str() == name)?).ok()??;
+            kept.fetched.checked_add(kept.policy.max_age)?
+        };
+        Some(now.duration_since(ended).is_ok_and(|since| since >= LONG_OVER))
     }
 
     fn path(&self, domain: &Name) -> PathBuf {
@@ -166,6 +199,35 @@ mod tests {
         assert_eq!(store.read(&domain).expect("a file"), None);
         std::fs::create_dir(folder.path().join("b.test")).expect("made");
         assert!(store.read(&name("b.test")).is_err());
+    }
+
+    #[test]
+    fn what_is_long_over_and_what_was_left_unfinished_is_swept_away_and_nothing_else() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let store = Store::new(folder.path().to_owned());
+        let end = kept().fetched + kept().policy.max_age;
+        for (domain, fetched) in [
+            ("over.test", kept().fetched),
+            ("lately.test", kept().fetched + Duration::from_secs(1)),
+            ("future.test", end + 2 * LONG_OVER),
+        ] {
+            store.write(&name(domain), &Kept { fetched, ..kept() }).expect("written");
+        }
+        for (file, written) in [(".new-old", end), (".new-now", end + LONG_OVER), ("other.test", end), ("NOTES", end)] {
+            let file = File::create(folder.path().join(file)).expect("made");
+            file.set_modified(written).expect("ours");
+        }
+        std::fs::create_dir(folder.path().join(".new-folder")).expect("made");
+        let left = || {
+            store.sweep(end + LONG_OVER);
+            let entries = std::fs::read_dir(folder.path()).expect("a directory");
+            let mut names: Vec<String> =
+                entries.map(|entry| entry.expect("one").file_name().to_string_lossy().into_owned()).collect();
+            names.sort();
+            names
+        };
+        assert_eq!(left(), [".new-folder", ".new-now", "NOTES", "future.test", "lately.test", "other.test"]);
+        Store::new(folder.path().join("not-there")).sweep(end);
     }
 
     proptest! {

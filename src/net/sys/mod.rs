@@ -4,10 +4,12 @@
 //! errors as [`io::Error`]. None keeps state, and none decides anything: what an error means is for the callers.
 
 mod accounts;
+mod interfaces;
 #[cfg(all(unix, not(target_vendor = "apple")))]
 pub mod sessions;
 
 pub use accounts::{group_id, user_id};
+pub use interfaces::interface_addresses;
 use socket2::{SockAddr, SockAddrStorage, SockRef};
 use std::ffi::{CStr, CString, c_int};
 use std::io;

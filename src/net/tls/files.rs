@@ -1,8 +1,10 @@
-//! The files that the settings name, as octets, with an error that says which and why.
+//! The files that the settings name, as octets, with an error that says which and why. Nothing waits for one that is no
+//! plain file, such as a pipe that nobody writes to.
 
 use super::TlsError;
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// More than any file of certificates has.
@@ -11,8 +13,13 @@ const MOST: u64 = 16 << 20;
 /// All of a file.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
     let failed = |error: std::io::Error| TlsError::Settings(format!("{}: {error}", path.display()));
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path);
+    let file = file.map_err(failed)?;
+    if !file.metadata().map_err(failed)?.is_file() {
+        return Err(TlsError::Settings(format!("{}: is no plain file", path.display())));
+    }
     let mut octets = Vec::new();
-    File::open(path).and_then(|file| file.take(MOST + 1).read_to_end(&mut octets)).map_err(failed)?;
+    file.take(MOST + 1).read_to_end(&mut octets).map_err(failed)?;
     if octets.len() as u64 > MOST {
         return Err(TlsError::Settings(format!("{}: is over {} MiB", path.display(), MOST >> 20)));
     }

@@ -21,7 +21,7 @@ use openssl::x509::store::X509StoreBuilder;
 use openssl::x509::{X509, X509VerifyResult};
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 /// Sessions of all connectors.
@@ -41,6 +41,15 @@ pub(super) struct OpensslConnector {
     number: u64,
     origin: Index<Ssl, Origin>,
     kept: Kept,
+}
+
+/// Where each connection has its [`Origin`]: one place for all, since OpenSSL never takes one back.
+fn origin() -> Result<Index<Ssl, Origin>, ErrorStack> {
+    static PLACE: OnceLock<Index<Ssl, Origin>> = OnceLock::new();
+    match PLACE.get() {
+        Some(place) => Ok(*place),
+        None => Ssl::new_ex_index().map(|made| *PLACE.get_or_init(|| made)),
+    }
 }
 
 impl fmt::Debug for OpensslConnector {
@@ -67,7 +76,7 @@ impl OpensslConnector {
         if let Some(path) = &settings.cert_file {
             identity(&mut builder, path, settings.key_file.as_ref().unwrap_or(path))?;
         }
-        let origin = Ssl::new_ex_index().map_err(broken)?;
+        let origin = origin().map_err(broken)?;
         let keeper = Arc::clone(kept);
         let number = remember(&mut builder, move |ssl, session| keep(&keeper, ssl, origin, session)).map_err(broken)?;
         Ok(OpensslConnector { connector: builder.build(), verifies, number, origin, kept: Arc::clone(kept) })
@@ -232,4 +241,13 @@ fn identity(builder: &mut SslConnectorBuilder, certificate: &Path, key: &Path) -
     let key_of = |error: ErrorStack| unusable(key, &error);
     let own_key = PKey::private_key_from_pem(&pem).map_err(key_of)?;
     builder.set_private_key(&own_key).map_err(key_of)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_connector_has_the_same_place() {
+        let place = || super::origin().expect("a place").as_raw();
+        assert_eq!(place(), place());
+    }
 }

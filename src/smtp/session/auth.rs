@@ -7,6 +7,7 @@
 //! server says while it knows our secrets is shown to nobody if it repeats them.
 
 use super::{CloseReason, Event, Owed, Session, State};
+use crate::config::secret::wipe;
 use crate::config::{Credentials, Mechanism};
 use crate::smtp::reply::{Reply, ReplyError};
 use crate::smtp::sasl::{self, Exchange};
@@ -21,6 +22,28 @@ pub struct Auth {
     pub mechanisms: Vec<Mechanism>,
     /// Over a connection in clear too.
     pub in_clear: bool,
+    /// Only by a mechanism that does not tell the server what the password is; why.
+    pub undisclosed: Option<&'static str>,
+}
+
+impl Auth {
+    /// The mechanisms that may be used with this server.
+    fn usable(&self) -> Vec<Mechanism> {
+        let may = |mechanism: &Mechanism| self.undisclosed.is_none() || !mechanism.discloses();
+        self.mechanisms.iter().copied().filter(may).collect()
+    }
+
+    /// Why no mechanism can be used.
+    fn nothing_in_common(&self, offered: &[String]) -> String {
+        if offered.is_empty() {
+            return "there is a password for it, and the server does not offer AUTH".to_owned();
+        }
+        let usable: Vec<&str> = self.usable().iter().map(|mechanism| mechanism.name()).collect();
+        let usable = if usable.is_empty() { "none".to_owned() } else { usable.join(" ") };
+        let offered = offered.join(" ");
+        let why = self.undisclosed.map(|why| format!(": {why}")).unwrap_or_default();
+        format!("of the mechanisms for AUTH the server offers {offered}, and {usable} may be used{why}")
+    }
 }
 
 impl Session {
@@ -41,8 +64,8 @@ impl Session {
             let text = "the connection is not encrypted, and auth_in_clear = \"no\" keeps the password off it";
             return self.not_authenticated(text.to_owned(), None);
         }
-        let Some(mechanism) = sasl::strongest(&auth.mechanisms, &self.offered.auth) else {
-            return self.not_authenticated(nothing_in_common(&auth.mechanisms, &self.offered.auth), None);
+        let Some(mechanism) = sasl::strongest(&auth.usable(), &self.offered.auth) else {
+            return self.not_authenticated(auth.nothing_in_common(&self.offered.auth), None);
         };
         match Exchange::begin(mechanism, &auth.credentials) {
             Ok((exchange, command)) => {
@@ -90,10 +113,14 @@ impl Session {
     fn authenticated(&mut self, mechanism: Mechanism) {
         self.exchange = None;
         self.logged_in = Some(mechanism);
-        // All of it is written: what is left in the buffer behind its end is overwritten.
-        self.output.resize(self.output.capacity(), 0);
-        self.output.clear();
         self.ready();
+    }
+
+    /// What was said of AUTH is written: it does not stay in memory.
+    pub(super) fn forget_what_was_said(&mut self) {
+        if self.exchange.is_some() && self.output.is_empty() {
+            wipe(&mut self.output);
+        }
     }
 
     fn challenged(&mut self, reply: &Reply) {
@@ -148,6 +175,15 @@ impl Session {
     }
 }
 
+impl Drop for Session {
+    /// A connection that ends in the midst of AUTH leaves no secret behind.
+    fn drop(&mut self) {
+        if self.exchange.is_some() {
+            wipe(&mut self.output);
+        }
+    }
+}
+
 impl fmt::Debug for Session {
     /// Without its output, which may be a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -155,13 +191,4 @@ impl fmt::Debug for Session {
         shown.field("state", &self.state).field("owed", &self.owed).field("flights", &self.flights);
         shown.field("written", &self.written).field("output", &self.output.len()).finish_non_exhaustive()
     }
-}
-
-/// Why no mechanism can be used.
-fn nothing_in_common(allowed: &[Mechanism], offered: &[String]) -> String {
-    if offered.is_empty() {
-        return "there is a password for it, and the server does not offer AUTH".to_owned();
-    }
-    let allowed: Vec<&str> = allowed.iter().map(|mechanism| mechanism.name()).collect();
-    format!("of the mechanisms for AUTH the server offers {}, and {} may be used", offered.join(" "), allowed.join(" "))
 }

@@ -61,6 +61,7 @@ impl Session {
         let before = self.written;
         self.output.drain(..octets);
         self.written += octets as u64;
+        self.forget_what_was_said();
         for flight in &self.flights {
             if flight.content_end.is_some_and(|end| before < end && end <= self.written) {
                 self.events.push_back(super::Event::SentWhole(flight.id));

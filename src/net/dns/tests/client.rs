@@ -23,6 +23,24 @@ fn an_answer_has_records_a_lifetime_and_the_servers_word_on_dnssec() {
 }
 
 #[test]
+fn an_alias_is_an_answer_where_it_is_asked_for() {
+    let server = TestServer::start(|asked| {
+        let reply = Reply::to(asked).record("a.test", CNAME, 60, "b.elsewhere");
+        let whole = reply.clone().record("b.elsewhere", A, 60, "192.0.2.1");
+        vec![if asked.rtype == CNAME { reply.secure() } else { whole }.octets()]
+    });
+    let resolver = resolver(&[&server]);
+    let addresses = resolver.query(&name("a.test"), Type::A, &long()).expect("an answer");
+    assert_eq!((addresses.name.as_str(), addresses.secure), ("b.elsewhere", false));
+    let alias = resolver.query(&name("a.test"), Type::Cname, &long()).expect("an answer");
+    assert_eq!((alias.name.as_str(), alias.secure), ("a.test", true));
+    assert_eq!(alias.records(), [Record::Alias(name("b.elsewhere"))]);
+    assert_eq!(is_proved_alias(&resolver, &name("a.test"), &long()), Ok(true));
+    let other = TestServer::saying(|reply| reply.secure().soa());
+    assert_eq!(is_proved_alias(&super::resolver(&[&other]), &name("a.test"), &long()), Ok(false));
+}
+
+#[test]
 fn a_question_asks_for_recursion_dnssec_and_small_datagrams() {
     let server = good();
     records(ask(&[&server]));

@@ -27,7 +27,7 @@ fn zone(records: &'static [(&'static str, u16, &'static str)]) -> TestServer {
 }
 
 fn to(server: &TestServer, domain: &str, own: &[&str]) -> Result<Vec<Exchanger>, RouteError> {
-    let own: Vec<Name> = own.iter().map(|text| name(text)).collect();
+    let own = Own { names: own.iter().map(|text| name(text)).collect(), addresses: None };
     route(&resolver(&[server]), domain, &own, &long())
 }
 
@@ -58,6 +58,7 @@ fn servers_come_in_order_with_their_addresses() {
         canonical: name("mx1.test"),
         preference: 10,
         addresses: vec![v6, [192, 0, 2, 1].into()],
+        proved: true,
         secure: true,
     };
     assert_eq!(found[0], first);
@@ -77,7 +78,7 @@ fn equal_servers_take_turns() {
     let resolver = resolver(&[&server]);
     let orders: HashSet<Vec<Name>> = (0..64)
         .map(|_| {
-            let found = route(&resolver, "a.test", &[], &long()).expect("a way");
+            let found = route(&resolver, "a.test", &Own::default(), &long()).expect("a way");
             found.into_iter().map(|exchanger| exchanger.name).collect()
         })
         .collect();
@@ -287,6 +288,53 @@ fn when_time_is_up_what_was_found_is_enough() {
         }
     });
     let wait = Wait { until: Instant::now() + Duration::from_secs(3), wake: None };
-    let found = route(&resolver(&[&server]), "a.test", &[], &wait).expect("a way");
+    let found = route(&resolver(&[&server]), "a.test", &Own::default(), &wait).expect("a way");
     assert_eq!(found.len(), 1);
+}
+
+#[test]
+fn this_system_is_known_by_its_addresses_too() {
+    let server = zone(&[
+        ("a.test", MX, "10 good.test"),
+        ("a.test", MX, "20 other-name.test"),
+        ("a.test", MX, "20 equal.test"),
+        ("a.test", MX, "30 behind.test"),
+        ("b.test", MX, "10 loopback.test"),
+        ("b.test", MX, "20 good.test"),
+        ("c.test", MX, "10 fails.test"),
+        ("c.test", MX, "20 other-name.test"),
+        ("d.test", MX, "10 other-name.test"),
+        ("d.test", MX, "20 fails.test"),
+        ("e.test", MX, "10 nowhere.test"),
+        ("f.test", MX, "10 mapped.test"),
+        ("own.test", A, "192.0.2.7"),
+        ("fails.test", FAIL, ""),
+        ("good.test", A, "192.0.2.1"),
+        ("behind.test", A, "192.0.2.3"),
+        ("equal.test", A, "192.0.2.2"),
+        ("other-name.test", A, "192.0.2.9"),
+        ("other-name.test", A, "192.0.2.7"),
+        ("loopback.test", A, "127.3.2.1"),
+        ("nowhere.test", A, "0.0.0.0"),
+        ("mapped.test", AAAA, "::ffff:192.0.2.7"),
+    ]);
+    let own = Own { names: Vec::new(), addresses: Some(vec![[192, 0, 2, 7].into()]) };
+    let resolver = resolver(&[&server]);
+    let to = |domain: &str| match route(&resolver, domain, &own, &long()) {
+        Ok(found) => found.iter().map(|exchanger| exchanger.name.to_string()).collect::<Vec<_>>().join(" "),
+        Err(error) => error.status().to_string(),
+    };
+    assert_eq!(to("a.test"), "good.test");
+    for (domain, status) in [
+        ("b.test", "5.4.6"),
+        // The better one may be there another time.
+        ("c.test", "4.4.3"),
+        ("d.test", "5.4.6"),
+        ("e.test", "5.4.6"),
+        ("f.test", "5.4.6"),
+        ("own.test", "5.4.6"),
+    ] {
+        assert_eq!(to(domain), status, "{domain}");
+    }
+    assert_eq!(hosts(&server, "b.test", &[]), ["loopback.test", "good.test"], "on another port that is another server");
 }

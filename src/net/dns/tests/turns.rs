@@ -2,9 +2,21 @@
 
 use super::server::{A, Reply, TestServer};
 use super::*;
+use crate::config::NameServers;
 use crate::net::Wake;
 use std::net::{Ipv4Addr, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Barrier};
 use std::thread;
+
+/// Waits until something is so.
+fn eventually(is_so: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < LONG, "it never came about");
+        thread::sleep(Duration::from_millis(2));
+    }
+}
 
 #[test]
 fn trouble_over_tcp_leads_to_the_next_server() {
@@ -54,6 +66,24 @@ fn a_server_that_has_no_answer_is_followed_by_the_next_and_not_asked_again() {
     let expected =
         format!("A of a.test: {one}: the name server answers SERVFAIL; {two}: the name server answers REFUSED");
     assert_eq!(said, expected);
+}
+
+#[test]
+fn for_dane_a_server_that_validates_is_not_followed_by_one_that_does_not() {
+    let (fails, forged) = (TestServer::saying(|reply| reply.rcode(2)), good());
+    let untrusted = Server { trusted: false, ..Server::new(forged.address) };
+    let settings = Settings::of(vec![Server::new(fails.address), untrusted]);
+    let said = text(Resolver::new(settings.only_believed()).query(&name("a.test"), Type::A, &long()));
+    assert_eq!(said, format!("A of a.test: {}: the name server answers SERVFAIL", fails.address));
+    assert_eq!(forged.asked().len(), 0);
+
+    let elsewhere = "192.0.2.1:53".parse().expect("an address");
+    let whom = NameServers { addresses: vec![fails.address, elsewhere], trusted: false };
+    let resolvers = Resolvers::default();
+    let brief = || Wait { until: Instant::now() + Duration::from_millis(300), wake: None };
+    let said = |dane| text(resolvers.get(&whom, dane).query(&name("a.test"), Type::A, &brief()));
+    assert!(!said(true).contains("192.0.2.1"), "{}", said(true));
+    assert!(said(false).contains("192.0.2.1"), "others ask all: {}", said(false));
 }
 
 #[test]
@@ -163,5 +193,55 @@ fn many_threads_ask_at_once() {
                 }
             });
         }
+    });
+}
+
+#[test]
+fn the_same_question_is_asked_once_at_a_time() {
+    let (open, gate) = (Arc::new(Barrier::new(2)), Arc::new(AtomicBool::new(false)));
+    for rcode in [0, 2] {
+        let (opens, closed) = (Arc::clone(&open), Arc::clone(&gate));
+        let server = TestServer::start(move |asked| {
+            // The first waits until all others wait for it.
+            if !closed.swap(true, Ordering::SeqCst) {
+                opens.wait();
+            }
+            let reply = Reply::to(asked).rcode(rcode);
+            vec![if rcode == 0 { reply.record("a.test", A, 60, "192.0.2.1") } else { reply }.octets()]
+        });
+        gate.store(false, Ordering::SeqCst);
+        let resolver = resolver(&[&server]);
+        thread::scope(|scope| {
+            let asking: Vec<_> =
+                (0..8).map(|_| scope.spawn(|| resolver.query(&name("a.test"), Type::A, &long()))).collect();
+            eventually(|| resolver.waiting(&name("a.test"), Type::A) == 7);
+            open.wait();
+            let all = asking.into_iter().map(|one| one.join().expect("no panic"));
+            assert!(all.map(|told| told.is_ok()).all(|is_ok| is_ok == (rcode == 0)));
+        });
+        assert_eq!(server.asked().len(), 1);
+    }
+}
+
+#[test]
+fn who_waits_for_the_question_of_another_asks_when_that_one_gives_up() {
+    let server = TestServer::silent();
+    let wake = Wake::new().expect("a descriptor");
+    let settings = Settings { timeout: LONG, ..Settings::of(vec![Server::new(server.address)]) };
+    let resolver = Resolver::new(settings);
+    thread::scope(|scope| {
+        let first = scope.spawn(|| resolver.query(&name("a.test"), Type::A, &Wait { wake: Some(&wake), ..long() }));
+        server.times_asked(1);
+        let brief = || Wait { until: Instant::now() + Duration::from_millis(100), wake: None };
+        assert_eq!(text(resolver.query(&name("a.test"), Type::A, &brief())), "A of a.test: no answer in time");
+        let second = scope.spawn(|| {
+            let wait = Wait { until: Instant::now() + Duration::from_secs(2), wake: None };
+            resolver.query(&name("a.test"), Type::A, &wait)
+        });
+        eventually(|| resolver.waiting(&name("a.test"), Type::A) == 1);
+        wake.signal();
+        assert_eq!(text(first.join().expect("no panic")), "A of a.test: interrupted");
+        assert_eq!(server.times_asked(2), 2);
+        assert!(second.join().expect("no panic").is_err());
     });
 }

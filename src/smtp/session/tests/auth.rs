@@ -15,7 +15,7 @@ const ALL: [Mechanism; 3] = [Mechanism::Login, Mechanism::Plain, Mechanism::Scra
 
 fn auth(mechanisms: &[Mechanism], in_clear: bool) -> Auth {
     let credentials = Credentials { user: "tim".into(), password: Secret::new(PASSWORD) };
-    Auth { credentials, mechanisms: mechanisms.to_vec(), in_clear }
+    Auth { credentials, mechanisms: mechanisms.to_vec(), in_clear, undisclosed: None }
 }
 
 fn session(mechanisms: &[Mechanism], secured: bool, in_clear: bool, starttls: StartTls) -> Session {
@@ -54,6 +54,24 @@ fn two_lines_of_auth_are_both_read() {
     let mut session = encrypted(&[Mechanism::Login]);
     let said = dialogue(&mut session, &["220 x\r\n", "250-x\r\n250-AUTH GSSAPI\r\n250 auth login\r\n"]);
     assert_eq!(said, "EHLO client.test\r\nAUTH LOGIN\r\n");
+}
+
+#[test]
+fn a_server_that_is_not_to_know_the_password_gets_a_proof_or_nothing() {
+    let undisclosed = |mechanisms: &[Mechanism]| {
+        let auth = Some(Auth { undisclosed: Some("who knows"), ..auth(mechanisms, false) });
+        let options = SessionOptions { secured: true, auth, ..options(Level::Stream, Trust::Stream, 8) };
+        Session::new(options, Knowledge::default())
+    };
+    let mut session = undisclosed(&ALL);
+    assert_eq!(dialogue(&mut session, &OFFERED), "EHLO client.test\r\n");
+    assert!(refusal(&session).contains("offers LOGIN PLAIN GSSAPI, and SCRAM-SHA-256 may be used: who knows"));
+    let mut session = undisclosed(&ALL);
+    let said = dialogue(&mut session, &["220 x\r\n", "250-x\r\n250 AUTH PLAIN SCRAM-SHA-256\r\n"]);
+    assert!(said.contains("AUTH SCRAM-SHA-256 "), "{said}");
+    let mut session = undisclosed(&[Mechanism::XOAuth2]);
+    assert_eq!(dialogue(&mut session, &["220 x\r\n", "250-x\r\n250 AUTH XOAUTH2\r\n"]), "EHLO client.test\r\n");
+    assert!(refusal(&session).contains("none may be used"));
 }
 
 #[test]
