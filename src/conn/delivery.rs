@@ -169,7 +169,7 @@ impl<T> Progress<T> {
     }
 
     /// Takes back the outcome of every recipient that a server has answered with 4yz, so that another server may be
-    /// asked. Whether there are any. Where no other answers, that outcome is the one they keep. [`Delivery::leaves`]
+    /// asked. Whether there are any. Where no other answers, that outcome is the one they keep. [`Progress::leaves`]
     /// says whose it is.
     pub fn put_off(&mut self) -> bool {
         let is_for_now = |outcome: &mut Outcome| outcome.verdict == Verdict::Deferred && outcome.code.is_some();
