@@ -516,7 +516,7 @@ pipelane_result pipelane_engine_cancel(pipelane_engine *engine, uint64_t number)
 pipelane_result pipelane_engine_poll(pipelane_engine *engine, int32_t timeout_ms, pipelane_report **report);
 
 /*
- * pipelane_engine_event_fd returns a descriptor for poll(2), select(2) or epoll(7). It is readable exactly while reports wait. It
+ * pipelane_engine_event_fd returns a descriptor for poll(2), select(2) or epoll(7). It is readable while reports wait. It
  * belongs to the engine: do not read, write or close it. -1 on failure.
  */
 int pipelane_engine_event_fd(const pipelane_engine *engine);

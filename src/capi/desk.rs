@@ -2,11 +2,12 @@
 //! a function of its own.
 //!
 //! Each message that was handed over has an entry under its number until its report is here, by which it can be
-//! withdrawn. The descriptor is readable exactly while reports wait. No lock is held while the host's function runs.
+//! withdrawn. The descriptor is readable while reports wait; for reports that come together it becomes so once. No lock
+//! is held while the host's function runs.
 
 use super::error::{ERR_STATE, ERR_UNKNOWN, Failure};
 use super::report::ReportHandle;
-use crate::lane::Withdrawal;
+use crate::lane::{Bell, Ring, Withdrawal};
 use crate::mail::{Envelope, NextHop, Report};
 use crate::net::Wake;
 use crate::sync::{Condvar, Mutex, after};
@@ -14,6 +15,7 @@ use std::collections::{HashMap, VecDeque};
 use std::ffi::{c_int, c_void};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// The host's function for reports.
@@ -47,6 +49,8 @@ pub(super) type Entry = (Cover, Report);
 
 /// See the [module](self).
 pub(super) struct Desk {
+    /// Of the last message.
+    last: AtomicU64,
     state: Mutex<State>,
     news: Condvar,
     wake: Wake,
@@ -54,9 +58,10 @@ pub(super) struct Desk {
 
 #[derive(Default)]
 struct State {
-    last: u64,
     open: HashMap<u64, (Withdrawal, NextHop)>,
     reports: VecDeque<Entry>,
+    /// The descriptor is readable.
+    is_told: bool,
     callback: Option<Callback>,
     /// No further message comes.
     closed: bool,
@@ -64,15 +69,25 @@ struct State {
     abandoned: bool,
 }
 
+impl Ring for Desk {
+    fn ring(&self) {
+        let mut state = self.state.lock();
+        if !state.reports.is_empty() && !std::mem::replace(&mut state.is_told, true) {
+            self.wake.signal();
+        }
+        self.tell(&state);
+    }
+}
+
 impl Desk {
     pub fn new() -> Result<Desk, std::io::Error> {
-        Ok(Desk { state: Mutex::default(), news: Condvar::new(), wake: Wake::new()? })
+        Ok(Desk { last: AtomicU64::new(0), state: Mutex::default(), news: Condvar::new(), wake: Wake::new()? })
     }
 
     /// Reports go to this function; only before the first message.
     pub fn set_callback(&self, function: ReportFn, user: *mut c_void) -> Result<(), Failure> {
         let mut state = self.state.lock();
-        if state.last > 0 {
+        if self.last.load(Ordering::Relaxed) > 0 {
             return Err(Failure::new(ERR_STATE, "a message was handed over already"));
         }
         state.callback = function.map(|function| Callback { function, user: Cookie(user) });
@@ -81,9 +96,7 @@ impl Desk {
 
     /// A number for a message; the first is 1.
     pub fn number(&self) -> u64 {
-        let mut state = self.state.lock();
-        state.last += 1;
-        state.last
+        self.last.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// The message is about to be handed over.
@@ -101,29 +114,29 @@ impl Desk {
         Ok(next_hop.clone())
     }
 
-    /// The report of a message. Called with no lock held.
-    pub fn report(&self, cover: Cover, report: Report) {
+    /// The report of a message. Called with no lock held. Who polls hears of it by the bell.
+    pub fn report(self: Arc<Self>, cover: Cover, report: Report) -> Option<Bell> {
         let mut state = self.state.lock();
         state.open.remove(&cover.number);
         if state.abandoned {
-            return;
+            return None;
         }
         let Some(callback) = state.callback else {
             state.reports.push_back((cover, report));
-            if state.reports.len() == 1 {
-                self.wake.signal();
-            }
-            return self.tell(&state);
+            drop(state);
+            return Some(Bell::new(self));
         };
+        // Who drains waits for the last.
         self.tell(&state);
         drop(state);
         let report = Box::into_raw(Box::new(ReportHandle::new(cover, report)));
         // SAFETY: the header asks for a function that takes a report, which is then its own, and the pointer set with it.
         unsafe { (callback.function)(report, callback.user.0) };
+        None
     }
 
     fn tell(&self, state: &State) {
-        if state.closed {
+        if state.closed || state.reports.len() > 1 {
             self.news.notify_all();
         } else {
             self.news.notify_one();
@@ -140,7 +153,7 @@ impl Desk {
         }
         loop {
             if let Some(entry) = state.reports.pop_front() {
-                if state.reports.is_empty() {
+                if state.reports.is_empty() && std::mem::take(&mut state.is_told) {
                     self.wake.clear();
                 }
                 return Ok(Some(entry));
@@ -158,7 +171,7 @@ impl Desk {
         }
     }
 
-    /// Readable while reports wait.
+    /// Readable while reports wait that were told of.
     pub fn descriptor(&self) -> c_int {
         self.wake.fd().as_raw_fd()
     }

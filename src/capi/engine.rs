@@ -124,7 +124,10 @@ impl EngineHandle {
         let (parcel, cover) = (Parcel::new(), cover(0, ptr::null_mut(), &ready));
         let (address, recipients) = (parcel.address(), cover.envelope.recipients.len());
         // Whoever has stopped waiting has made a report of its own.
-        let receive = move |report| address.send((cover, report));
+        let receive = move |report| {
+            address.send((cover, report));
+            None
+        };
         let (ticket, withdrawal) = Ticket::issue_to(recipients, Box::new(receive));
         self.hand_over(ready, ticket);
         (parcel, withdrawal)

@@ -195,6 +195,9 @@ impl<T: Token> Connection<T> {
             if self.pass_on_events(feed) {
                 continue;
             }
+            if !matches!(want, Want::Content { .. }) {
+                feed.waits();
+            }
             match want {
                 Want::Content { id, offset, max } => self.supply(id, offset, max),
                 Want::Write => self.write(feed),

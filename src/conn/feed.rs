@@ -37,6 +37,8 @@ pub trait Feed {
     fn put_off(&mut self, delivery: Delivery<Self::Token>, by: &str, server: &str, level: Level);
     /// Not sent; some recipients have no outcome.
     fn unsent(&mut self, delivery: Delivery<Self::Token>, server: &str, level: Level, retry: Retry);
+    /// The connection is about to wait for the server or for work: what was given back until now has come together.
+    fn waits(&mut self) {}
     /// The server is ready and offers this.
     fn offered(&mut self, offered: &Extensions, server: &str);
     /// Whether to finish what is in flight and take no more.

@@ -27,7 +27,7 @@ pub use obligation::Obligation;
 pub use offers::Offers;
 pub use site::{Onward, Site};
 pub use statistics::Statistics;
-pub use ticket::{Inbox, Receive, Ticket, Withdrawal};
+pub use ticket::{Bell, Inbox, Receive, Ring, Ticket, Withdrawal};
 
 /// A message with its obligation.
 pub type Job = crate::conn::Delivery<Obligation>;

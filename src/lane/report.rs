@@ -1,6 +1,6 @@
 //! The end of a message's way: the log line, the counts, the report.
 
-use super::{Job, Statistics};
+use super::{Bell, Job, Statistics};
 use crate::conn::Token;
 use crate::mail::{EnhancedStatus, Outcome, Report, Route, Timings, Verdict};
 use crate::net::tls::Agreed;
@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 pub type Over = (Arc<Route>, Option<Agreed>);
 
 /// Logs and reports a message whose recipients all have an outcome. This is where its ticket ends. Tells how many
-/// recipients are in doubt.
-pub fn settle(mut job: Job, over: Option<Over>, statistics: &Statistics) -> u64 {
+/// recipients are in doubt, and leaves the bell of who waits for the report.
+pub fn settle(mut job: Job, over: Option<Over>, statistics: &Statistics) -> (u64, Option<Bell>) {
     let now = Instant::now();
     let started = job.started.unwrap_or(now);
     let timings = Timings { queued: started - job.submitted, delivery: now - started };
@@ -33,8 +33,7 @@ pub fn settle(mut job: Job, over: Option<Over>, statistics: &Statistics) -> u64 
     let obligation = job.into_token();
     // The room is free before the caller hears of it, so that one who waits for both finds both.
     drop(obligation.room);
-    obligation.ticket.settle(report);
-    in_doubt
+    (in_doubt, obligation.ticket.settle(report))
 }
 
 /// Disposes of a message that nobody waits for any more, or whose time for further servers is over. Where servers have

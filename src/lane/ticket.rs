@@ -27,8 +27,49 @@ pub struct Ticket {
     shared: Arc<Shared>,
 }
 
-/// What takes the one report of a ticket. Called with no lock held.
-pub type Receive = Box<dyn FnOnce(Report) + Send>;
+/// What takes the one report of a ticket. Called with no lock held. It may leave a bell.
+pub type Receive = Box<dyn FnOnce(Report) -> Option<Bell> + Send>;
+
+/// Where reports were left for somebody to be told of.
+pub trait Ring: Send + Sync {
+    /// Tells of all that were left so far.
+    fn ring(&self);
+}
+
+/// Tells somebody that reports were left for it, when it is dropped. Who leaves many keeps it until the last, since
+/// each wake costs two threads more than a report does.
+pub struct Bell(Option<Arc<dyn Ring>>);
+
+impl Bell {
+    /// One that rings there.
+    pub fn new(ring: Arc<dyn Ring>) -> Bell {
+        Bell(Some(ring))
+    }
+
+    /// Adds it to those that are kept, each of them once.
+    pub fn keep(mut self, kept: &mut Vec<Bell>) {
+        let is_same = |other: &Bell| matches!((&self.0, &other.0), (Some(a), Some(b)) if Arc::ptr_eq(a, b));
+        if kept.iter().any(is_same) {
+            self.0 = None;
+        } else {
+            kept.push(self);
+        }
+    }
+}
+
+impl Drop for Bell {
+    fn drop(&mut self) {
+        if let Some(ring) = self.0.take() {
+            ring.ring();
+        }
+    }
+}
+
+impl fmt::Debug for Bell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Bell")
+    }
+}
 
 /// Where a ticket's report goes.
 enum Outlet {
@@ -93,9 +134,9 @@ impl Ticket {
     }
 
     /// Sends the report and ends the obligation.
-    pub fn settle(mut self, report: Report) {
+    pub fn settle(mut self, report: Report) -> Option<Bell> {
         debug_assert_eq!(report.outcomes.len(), self.recipients);
-        self.send(report);
+        self.send(report)
     }
 
     /// From now on the server may have the message, so that nobody may say of it that it was not delivered.
@@ -108,16 +149,19 @@ impl Ticket {
         self.shared.abandoned.load(Ordering::Acquire)
     }
 
-    fn send(&mut self, report: Report) {
-        match self.report.take() {
+    fn send(&mut self, report: Report) -> Option<Bell> {
+        let bell = match self.report.take()? {
             // A door that has gone wants no report; its message was handed over again by then.
-            Some(Outlet::Inbox(sender)) => drop(sender.send(report)),
-            Some(Outlet::Function(receive)) => receive(report),
-            None => return,
-        }
+            Outlet::Inbox(sender) => {
+                drop(sender.send(report));
+                None
+            }
+            Outlet::Function(receive) => receive(report),
+        };
         if let Some(wake) = &self.shared.wake {
             wake.signal();
         }
+        bell
     }
 }
 
@@ -134,6 +178,7 @@ impl Drop for Ticket {
         } else if self.is_cancelled() {
             outcome.text = "withdrawn by the caller before it was sent".into();
         }
+        // Its bell rings at once.
         self.send(Report::uniform(self.recipients, outcome));
     }
 }
@@ -219,7 +264,10 @@ mod tests {
     #[test]
     fn a_function_gets_one_report_also_of_a_message_withdrawn() {
         let (sender, reports) = bounded(2);
-        let receive = move |report| sender.send(report).expect("room for it");
+        let receive = move |report| {
+            sender.send(report).expect("room for it");
+            None
+        };
         let (ticket, withdrawal) = Ticket::issue_to(1, Box::new(receive));
         withdrawal.withdraw();
         assert!(ticket.is_cancelled());
@@ -228,6 +276,32 @@ mod tests {
         assert_eq!(report.outcomes[0].verdict, Verdict::Deferred);
         assert!(report.outcomes[0].text.starts_with("withdrawn"));
         assert!(reports.try_recv().is_err());
+    }
+
+    #[test]
+    fn a_bell_rings_once_for_all_that_was_left_and_never_not_at_all() {
+        #[derive(Default)]
+        struct Count(std::sync::atomic::AtomicUsize);
+        impl Ring for Count {
+            fn ring(&self) {
+                self.0.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+        let (one, other) = (Arc::new(Count::default()), Arc::new(Count::default()));
+        let rung = || (one.0.load(Ordering::SeqCst), other.0.load(Ordering::SeqCst));
+        let mut kept = Vec::new();
+        for _ in 0..3 {
+            Bell::new(one.clone()).keep(&mut kept);
+            Bell::new(other.clone()).keep(&mut kept);
+        }
+        assert_eq!((kept.len(), rung()), (2, (0, 0)));
+        kept.clear();
+        assert_eq!(rung(), (1, 1));
+        // Nobody keeps the one that a dropped ticket leaves.
+        let ring = one.clone();
+        let (ticket, _) = Ticket::issue_to(1, Box::new(move |_| Some(Bell::new(ring))));
+        drop(ticket);
+        assert_eq!(rung(), (2, 1));
     }
 
     #[test]

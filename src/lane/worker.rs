@@ -5,7 +5,7 @@
 
 use super::member::Handle;
 use super::report;
-use super::{Job, Obligation, Site};
+use super::{Bell, Job, Obligation, Site};
 use crate::config::Level;
 use crate::conn::{Feed, Manners, Opener, Retry, Token, Vacancy, policy};
 use crate::mail::Route;
@@ -33,6 +33,8 @@ struct Lane {
     /// The last message that was charged with the end of the present connection, and why.
     blamed: Option<u64>,
     last_cause: Option<Cause>,
+    /// Of who waits for reports that were made since it waited last.
+    bells: Vec<Bell>,
     /// The one that messages took last.
     route: Option<Arc<Route>>,
     /// Of the server that it is connected to.
@@ -65,6 +67,7 @@ fn start_one(site: &Arc<Site>, handle: Handle) {
         regime: 0,
         blamed: None,
         last_cause: None,
+        bells: Vec::new(),
         route: None,
         offers_dsn: false,
     };
@@ -140,6 +143,7 @@ impl Lane {
 
     /// Gives up the connection, or the attempt at one, in the site's account.
     fn step_down(&mut self) {
+        self.bells.clear();
         self.opener.gauge.clear();
         self.site.step_down(self.number);
     }
@@ -194,7 +198,9 @@ impl Lane {
 
     fn settle_on(&mut self, job: Job, server: &str, level: Level) {
         let (over, place) = ((self.route(server, level), self.opener.gauge.tls()), job.place);
-        let (size, in_doubt) = (job.size(), report::settle(job, Some(over), &self.site.statistics));
+        let size = job.size();
+        let (in_doubt, bell) = report::settle(job, Some(over), &self.site.statistics);
+        bell.into_iter().for_each(|bell| bell.keep(&mut self.bells));
         self.opener.gauge.done(size, in_doubt);
         self.site.release(self.number, place);
     }
@@ -282,6 +288,10 @@ impl Feed for Lane {
                 self.settle_on(job, server, level);
             }
         }
+    }
+
+    fn waits(&mut self) {
+        self.bells.clear();
     }
 
     fn offered(&mut self, offered: &Extensions, server: &str) {

@@ -117,7 +117,7 @@ impl Delivery for Script {
         self.seen.lock().push(seen(&message));
         match behaviour.hold {
             true => self.held.lock().push((message, ticket)),
-            false => ticket.settle(report(&message)),
+            false => drop(ticket.settle(report(&message))),
         }
         self.came.notify_all();
     }

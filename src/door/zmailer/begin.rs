@@ -184,7 +184,10 @@ impl<'f, D: Delivery> Beginning<'f, D> {
             Ok(message) => {
                 let (agent, host) = (Arc::clone(self.agent), Arc::clone(&self.key.host));
                 let count = message.envelope.recipients.len();
-                let receive = move |report| agent.jobs.finish(&host, (parcel, report));
+                let receive = move |report| {
+                    agent.jobs.finish(&host, (parcel, report));
+                    None
+                };
                 let (ticket, _) = Ticket::issue_to(count, Box::new(receive));
                 self.agent.delivery.submit(message, room, ticket);
             }
