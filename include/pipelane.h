@@ -462,8 +462,8 @@ pipelane_result pipelane_engine_new(const pipelane_config *config, pipelane_engi
 /*
  * A function that takes reports. The report is the function's, which frees it with pipelane_report_free.
  *
- * It is called by a lane's thread, or by a thread that is in pipelane_engine_submit, _cancel, _drain or _free of this engine; by several at once.
- * No lock of pipelane is held. While it runs its lane does nothing else, so it should be quick. Of the functions that take an engine it may
+ * It is called by a thread of pipelane's own, mostly a lane's, or by a thread that is in pipelane_engine_submit, _cancel, _drain or _free of this
+ * engine; by several at once. No lock of pipelane is held. While it runs that thread does nothing else, so it should be quick. Of the functions that take an engine it may
  * call only pipelane_engine_cancel. It must return: no exception, no longjmp().
  */
 typedef void (*pipelane_report_function)(pipelane_report *report, void *user);
@@ -516,8 +516,8 @@ pipelane_result pipelane_engine_cancel(pipelane_engine *engine, uint64_t number)
 pipelane_result pipelane_engine_poll(pipelane_engine *engine, int32_t timeout_ms, pipelane_report **report);
 
 /*
- * pipelane_engine_event_fd returns a descriptor for poll(2), select(2) or epoll(7). It is readable while reports wait. It
- * belongs to the engine: do not read, write or close it. -1 on failure.
+ * pipelane_engine_event_fd returns a descriptor for poll(2), select(2) or epoll(7). It becomes readable when reports have
+ * come, once for those that come together, and stays so until the last is taken. It belongs to the engine: do not read, write or close it. -1 on failure.
  */
 int pipelane_engine_event_fd(const pipelane_engine *engine);
 

@@ -168,13 +168,27 @@ mod tests {
 
     #[test]
     fn a_waiter_is_woken_by_what_is_given_back() {
-        let budget = Budget::new(1);
-        let held = budget.try_take(1).expect("free");
-        let waiting = std::thread::spawn({
-            let budget = Arc::clone(&budget);
-            move || budget.take(1, Duration::from_secs(60)).is_some()
+        // One that is not told waits for ever.
+        let wakes = |wake: fn(&Budget, Permit) -> Option<Permit>| {
+            let budget = Budget::new(1);
+            let held = budget.try_take(1).expect("free");
+            let waiting = std::thread::spawn({
+                let budget = Arc::clone(&budget);
+                move || budget.take(1, LONGEST).is_some()
+            });
+            while budget.waiters.load(Ordering::SeqCst) == 0 {
+                std::thread::yield_now();
+            }
+            let _still_held = wake(&budget, held);
+            assert!(waiting.join().expect("the waiter ends"));
+        };
+        wakes(|_, held| {
+            drop(held);
+            None
         });
-        drop(held);
-        assert!(waiting.join().expect("the waiter ends"));
+        wakes(|budget, held| {
+            budget.set_limit(2);
+            Some(held)
+        });
     }
 }

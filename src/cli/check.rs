@@ -86,7 +86,8 @@ fn warnings(config: &Config) -> Vec<String> {
 /// Whether there is one for a server, over a network, of this next hop.
 fn has_password(next_hop: &NextHop, settings: &NextHopSettings) -> bool {
     let Some(file) = &settings.auth.file else { return false };
-    next_hop.written().any(|(written, destination)| match destination {
+    let relays = settings.routing.fallback_relay.iter().flat_map(NextHop::written);
+    next_hop.written().chain(relays).any(|(written, destination)| match destination {
         Destination::Domain { name, .. } | Destination::Host { name, .. } => {
             matches!(Credentials::find(file, name, written), Ok(Some(_)))
         }

@@ -116,6 +116,12 @@ fn entries(file: &Path) -> Result<Vec<Entry>, CredentialsError> {
     Ok(entries)
 }
 
+/// Whether a file of this owner is root's or our own. Root reads all there is, also for a program that will run as
+/// somebody else.
+fn is_ours(owner: u32, own: u32) -> bool {
+    own == 0 || owner == 0 || owner == own
+}
+
 /// A file that is private and of sane size, and its size.
 fn open(path: &Path) -> Result<(File, u64), CredentialsError> {
     let failed = |error| CredentialsError::Unreadable(path.to_owned(), error);
@@ -126,7 +132,7 @@ fn open(path: &Path) -> Result<(File, u64), CredentialsError> {
     if !about.is_file() {
         return Err(CredentialsError::NotAFile(path.to_owned()));
     }
-    if about.uid() != 0 && about.uid() != own_uid().map_err(failed)? {
+    if !is_ours(about.uid(), own_uid().map_err(failed)?) {
         return Err(CredentialsError::NotOurs(path.to_owned(), about.uid()));
     }
     let mode = about.permissions().mode() & 0o7777;

@@ -45,6 +45,8 @@ pub struct Progress<T> {
     /// How it went to the server that has said what is known of a recipient, where that is not the one that is asked
     /// now.
     earlier: BTreeMap<usize, Arc<Route>>,
+    /// The last of these routes.
+    left: Option<Arc<Route>>,
 }
 
 impl<T> Delivery<T> {
@@ -65,6 +67,7 @@ impl<T> Delivery<T> {
             remaining: (0..count).collect(),
             put_off: BTreeMap::new(),
             earlier: BTreeMap::new(),
+            left: None,
         }))
     }
 
@@ -184,6 +187,10 @@ impl<T> Progress<T> {
 
     /// The message leaves the server that it went to by this route, which has said what is known by now.
     pub fn leaves(&mut self, route: &Arc<Route>) {
+        if !self.was_answered() {
+            return;
+        }
+        self.left = Some(Arc::clone(route));
         let answered =
             self.outcomes.iter().enumerate().filter(|(_, outcome)| outcome.is_some()).map(|(index, _)| index);
         for index in answered.chain(self.put_off.keys().copied()) {
@@ -191,9 +198,9 @@ impl<T> Progress<T> {
         }
     }
 
-    /// The routes to servers that it has left, by the recipients of whom they have decided.
-    pub fn take_earlier(&mut self) -> BTreeMap<usize, Arc<Route>> {
-        std::mem::take(&mut self.earlier)
+    /// The routes to servers that it has left, by the recipients of whom they have decided; and the last of them.
+    pub fn take_earlier(&mut self) -> (BTreeMap<usize, Arc<Route>>, Option<Arc<Route>>) {
+        (std::mem::take(&mut self.earlier), self.left.take())
     }
 
     /// Gives every recipient that is left this outcome, or what a server has said of it before.

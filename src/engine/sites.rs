@@ -11,11 +11,11 @@
 use super::Engine;
 use crate::config::NextHopSettings;
 use crate::lane::status::ChannelStatus;
-use crate::lane::{Job, Onward, Site, worker};
+use crate::lane::{Job, Onward, Share, Site, worker};
 use crate::mail::NextHop;
 use crate::net::with_signals_blocked;
 use crate::sync::thread::{self, JoinHandle};
-use crate::sync::{Budget, Condvar, Mutex, after};
+use crate::sync::{Condvar, Mutex, after};
 use log::error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
@@ -56,7 +56,7 @@ impl Sites {
                 Arc::clone(&engine.statistics),
                 Arc::clone(&engine.connector),
             );
-            let own_connections = Budget::new(most_connections(&first.settings()));
+            let own_connections = Share::new(most_connections(&first.settings()));
             let first = Arc::new(first.handing_on(me.clone(), own_connections));
             Sites { first, further: Mutex::default(), changed: Condvar::new(), me: me.clone() }
         })
@@ -76,7 +76,7 @@ impl Sites {
 
     /// Other settings are in force from now on.
     pub fn reconfigure(&self, settings: &Arc<NextHopSettings>) {
-        self.first.own_connections.set_limit(most_connections(settings));
+        self.first.own_connections.set_most(most_connections(settings));
         // The first one before the others are looked for: a site that is made meanwhile has its settings.
         worker::start(&self.first, self.first.reconfigure(settings));
         let further = self.further.lock().sites.clone();
@@ -177,9 +177,17 @@ impl Onward for Sites {
         // All servers together have this long.
         job.token.until.get_or_insert_with(|| after(site.settings().timeouts.next_server));
         let entered = site.put(job).map_err(|(job, _)| job)?;
-        self.time();
         worker::start(&site, entered);
+        self.time();
         Ok(())
+    }
+
+    fn waits_again(&self) {
+        self.time();
+    }
+
+    fn make_way(&self) {
+        self.all().iter().for_each(|site| site.make_way());
     }
 }
 

@@ -25,7 +25,7 @@ pub mod worker;
 pub use carrier::{Carrier, Connector, Dialler};
 pub use obligation::Obligation;
 pub use offers::Offers;
-pub use site::{Onward, Site};
+pub use site::{Onward, Share, Site};
 pub use statistics::Statistics;
 pub use ticket::{Bell, Inbox, Receive, Ring, Ticket, Withdrawal};
 

@@ -9,10 +9,11 @@ use std::time::Instant;
 /// frees the room.
 #[derive(Debug)]
 pub struct Obligation {
+    /// Room held. It is free before the report is made, also by a drop, which goes in this order: who hears of the one
+    /// finds the other.
+    pub room: Vec<Permit>,
     /// The duty to report.
     pub ticket: Ticket,
-    /// Room held; given back when the report is made.
-    pub room: Vec<Permit>,
     /// By when a lane must have taken the message, if it may not wait for ever: so long it is offered to further
     /// servers after one has put it off.
     pub until: Option<Instant>,

@@ -19,11 +19,11 @@ pub fn settle(mut job: Job, over: Option<Over>, statistics: &Statistics) -> (u64
     let now = Instant::now();
     let started = job.started.unwrap_or(now);
     let timings = Timings { queued: started - job.submitted, delivery: now - started };
-    let (outcomes, earlier) = (job.outcomes(), job.take_earlier());
+    let outcomes = job.outcomes();
+    let (earlier, left) = job.take_earlier();
     let (route, tls) = over.map_or((None, None), |(route, tls)| (Some(route), tls));
     // Where the last server was not reached, the one before it was the last.
-    let route = route.or_else(|| earlier.values().next_back().map(Arc::clone));
-    let report = Report { outcomes, route, earlier, timings };
+    let report = Report { outcomes, route: route.or(left), earlier, timings };
     log_outcomes(&job, &report, tls);
     report.outcomes.iter().for_each(|outcome| statistics.count(outcome.verdict));
     let in_doubt = report.outcomes.iter().filter(|outcome| outcome.verdict == Verdict::InDoubt).count() as u64;

@@ -152,7 +152,13 @@ impl Lane {
     /// any longer.
     fn wait_for_permits(&self) -> Option<[Permit; 2]> {
         // Who waits for the narrow one holds nothing that other next hops need.
-        let own = self.wait_for_permit(&self.site.own_connections, "max_connections")?;
+        let own = match self.site.own_connections.take() {
+            Ok(permit) => permit,
+            Err((_wanted, connections)) => {
+                self.site.ask_for_way();
+                self.wait_for_permit(connections, "max_connections")?
+            }
+        };
         Some([own, self.wait_for_permit(&self.site.connections, "[limits]")?])
     }
 
@@ -242,6 +248,7 @@ impl Feed for Lane {
     }
 
     fn put_off(&mut self, mut job: Job, by: &str, server: &str, level: Level) {
+        job.leaves(&self.route(server, level));
         if job.token.is_cancelled() {
             self.site.release(self.number, job.place);
             return report::withdraw(job, &self.site.statistics);
@@ -249,7 +256,6 @@ impl Feed for Lane {
         let (place, size) = (job.place.take(), job.size());
         let (id, all) = (report::log_id(&job), job.envelope.recipients.len());
         info!("{id}: {} of {all} recipients are put off by {server}; asking another server", job.left());
-        job.leaves(&self.route(server, level));
         match self.site.hand_on(job, by) {
             Ok(()) => {
                 self.opener.gauge.done(size, 0);
@@ -264,7 +270,8 @@ impl Feed for Lane {
     }
 
     fn unsent(&mut self, mut job: Job, server: &str, level: Level, retry: Retry) {
-        if job.token.is_cancelled() || retry.cause == Cause::Cancelled {
+        job.leaves(&self.route(server, level));
+        if job.token.is_void() || retry.cause == Cause::Cancelled {
             self.site.release(self.number, job.place);
             return report::withdraw(job, &self.site.statistics);
         }
@@ -300,7 +307,8 @@ impl Feed for Lane {
     }
 
     fn is_stopping(&self) -> bool {
-        self.site.is_dismissed(self.number) || self.site.is_outdated(self.number, self.regime)
+        let site = &self.site;
+        site.is_dismissed(self.number) || site.is_outdated(self.number, self.regime) || site.gives_way(self.number)
     }
 
     fn must_end_by(&self) -> Option<Instant> {

@@ -116,6 +116,12 @@ impl Peer {
         let _ = std::io::copy(&mut self.reader, &mut std::io::sink());
     }
 
+    /// Says nothing more, and hears the rest.
+    pub fn close(&mut self) {
+        let _ = self.reader.get_ref().shutdown(Shutdown::Write);
+        self.wait_for_end();
+    }
+
     /// Greets, and offers these extensions.
     pub fn greet(&mut self, offers: &[&str]) {
         self.say("220 host.test\r\n");

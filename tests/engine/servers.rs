@@ -9,7 +9,7 @@ use pipelane::mail::{Address, Envelope, Message, NextHop, Report, Verdict};
 use pipelane::sync::Mutex;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// These, one after the other.
 fn list(addresses: &[SocketAddr]) -> NextHop {
@@ -125,9 +125,12 @@ fn when_no_other_can_be_reached_what_the_first_said_stands() {
     assert_eq!(found[0], told(Verdict::Deferred, "4.2.0"));
 }
 
-/// A server that is put off to, and settings by which that has an end soon.
+/// How long a recipient that was put off waits for the next server, where that has an end soon.
+const NEXT_SERVER: Duration = Duration::from_millis(300);
+
+/// Settings by which it has.
 fn with_an_end(max_connections: usize) -> NextHopSettings {
-    let timeouts = Timeouts { next_server: Duration::from_millis(300), idle: 10 * LONG, ..Timeouts::default() };
+    let timeouts = Timeouts { next_server: NEXT_SERVER, idle: 10 * LONG, ..Timeouts::default() };
     NextHopSettings { timeouts, max_connections, ..settings() }
 }
 
@@ -150,15 +153,92 @@ fn nobody_waits_for_ever_for_a_further_server_that_says_nothing() {
 }
 
 #[test]
+fn nor_for_one_that_takes_the_message_and_loses_it() {
+    let (host, _) = choosy("450 4.2.0 later\r\n");
+    // It drops the first connection when the time is over, and says nothing on any other.
+    let loses = Host::start(|connection, mut peer: Peer| {
+        if connection == 0 {
+            peer.greet(&["PIPELINING"]);
+            peer.serve(|_| None);
+            return std::thread::sleep(2 * NEXT_SERVER);
+        }
+        peer.wait_for_end();
+    });
+    let engine = engine(with_an_end(0));
+    let report = report(&submit(&engine, to_three(&list(&[host.address, loses.address]))));
+    assert_eq!(report.outcomes[0].status.to_string(), "4.2.0");
+    assert!((0..3).all(|index| decider(&report, index) == host.address), "{report:?}");
+    engine.drain_until(Instant::now());
+}
+
+/// A server that puts everybody off but `stuck`, and says nothing any more once it is asked for that one.
+fn busy() -> Host {
+    Host::start(|_, mut peer: Peer| {
+        peer.greet(&["PIPELINING", "ENHANCEDSTATUSCODES"]);
+        peer.serve(|line| match line {
+            "RCPT TO:<stuck@b.test>" => None,
+            line if line.starts_with("RCPT") => Some("450 4.2.0 later\r\n".to_owned()),
+            line => yes(line),
+        });
+        peer.wait_for_end();
+    })
+}
+
+#[test]
 fn the_servers_of_a_next_hop_share_its_connections() {
     for (max_connections, verdict) in [(1, Verdict::Deferred), (2, Verdict::Delivered)] {
-        let ((host, _), sink) = (choosy("450 4.2.0 later\r\n"), sink());
+        let (host, sink) = (busy(), sink());
         let engine = engine(with_an_end(max_connections));
-        let report = report(&submit(&engine, to_three(&list(&[host.address, sink.address()]))));
-        assert_eq!(report.outcomes[0].verdict, verdict, "{max_connections}");
+        let next_hop = list(&[host.address, sink.address()]);
+        let put_off = submit(&engine, message(&next_hop, "shared", "put-off@b.test", 300));
+        let stuck = submit(&engine, message(&next_hop, "shared", "stuck@b.test", 300));
+        assert_eq!(report(&put_off).outcomes[0].verdict, verdict, "{max_connections}");
         assert_eq!(engine.statistics().counts().connections, max_connections as u64);
-        engine.drain();
+        engine.drain_until(Instant::now());
+        drop(stuck);
     }
+}
+
+#[test]
+fn a_connection_without_work_makes_way_for_one_to_another_server() {
+    let ((host, _), sink) = (choosy("450 4.2.0 later\r\n"), sink());
+    let engine = engine(NextHopSettings {
+        timeouts: Timeouts { idle: 10 * LONG, next_server: LONG, ..Timeouts::default() },
+        ..with_an_end(1)
+    });
+    let next_hop = list(&[host.address, sink.address()]);
+    // There, back, and there again, without a connection having to grow old.
+    for _ in 0..2 {
+        let report = report(&submit(&engine, to_three(&next_hop)));
+        assert_eq!(report.outcomes[0].verdict, Verdict::Delivered);
+        assert_eq!(report.outcomes[2].verdict, Verdict::Delivered);
+    }
+    assert_eq!(engine.statistics().counts().connections, 4);
+    engine.drain();
+}
+
+#[test]
+fn who_was_answered_before_a_server_closed_has_its_answer_and_not_the_next_one_s() {
+    // It takes one recipient in a transaction, closes at the second transaction, and takes no further session.
+    let closing = Host::start(|connection, mut peer: Peer| {
+        if connection > 0 {
+            return peer.say("421 4.3.2 busy\r\n");
+        }
+        peer.greet(&["PIPELINING", "ENHANCEDSTATUSCODES", "LIMITS RCPTMAX=1"]);
+        let mut transactions = 0;
+        peer.serve(|line| {
+            transactions += usize::from(line.starts_with("MAIL"));
+            if transactions > 1 { None } else { yes(line) }
+        });
+        peer.say("421 4.3.2 closing\r\n");
+        peer.close();
+    });
+    let sink = sink();
+    let engine = engine(settings());
+    let report = report(&submit(&engine, to_three(&list(&[closing.address, sink.address()]))));
+    assert!(report.outcomes.iter().all(|outcome| outcome.verdict == Verdict::Delivered), "{report:?}");
+    let deciders: Vec<SocketAddr> = (0..3).map(|index| decider(&report, index)).collect();
+    assert_eq!(deciders, [closing.address, sink.address(), sink.address()]);
 }
 
 #[test]

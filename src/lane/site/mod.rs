@@ -17,7 +17,7 @@ mod regime;
 mod status;
 mod threads;
 
-pub use onward::Onward;
+pub use onward::{Onward, Share};
 
 use super::bins::Bins;
 use super::crew::{Backlog, Crew};
@@ -49,7 +49,7 @@ pub struct Site {
     /// Connections that may be open, over all next hops.
     pub connections: Arc<Budget>,
     /// The same, over all servers of this next hop.
-    pub own_connections: Arc<Budget>,
+    pub own_connections: Arc<Share>,
     /// Counts, over all next hops.
     pub statistics: Arc<Statistics>,
     /// How its lanes come to connections.
@@ -108,7 +108,7 @@ impl Site {
             next_hop,
             ledger,
             connections,
-            own_connections: Budget::new(u64::MAX),
+            own_connections: Share::new(u64::MAX),
             statistics,
             connector,
             passed: Arc::default(),
@@ -156,9 +156,13 @@ impl Site {
         if let Some(outcome) = self.refusal(&state) {
             return Err((job, outcome));
         }
+        let has_end = job.token.until.is_some();
         let bin = state.queue.put(job);
         state.crew.tell_of(bin);
-        Ok(self.staff(&mut state))
+        let entered = self.staff(&mut state);
+        drop(state);
+        self.waits_again(has_end);
+        Ok(entered)
     }
 
     /// This lane is done with a message: settled, or withdrawn.

@@ -3,7 +3,7 @@
 //! What a reload tightens must hold for connections that are open too: a busy one would go on in clear for hours. So
 //! the settings that decide whom a connection is made to, how it is encrypted and as whom it logs in are a *regime*. A
 //! lane whose connection is of an earlier one takes no new message on it and ends it in good order, and makes
-//! another.
+//! another. A message that is aboard by then is finished where it is, also in further transactions.
 
 use super::Site;
 use crate::config::NextHopSettings;
