@@ -155,17 +155,23 @@ fn nobody_waits_for_ever_for_a_further_server_that_says_nothing() {
 #[test]
 fn nor_for_one_that_takes_the_message_and_loses_it() {
     let (host, _) = choosy("450 4.2.0 later\r\n");
-    // It drops the first connection when the time is over, and says nothing on any other.
+    // It takes one message, drops the connection at the second when the time is over, and says nothing on any other.
     let loses = Host::start(|connection, mut peer: Peer| {
         if connection == 0 {
             peer.greet(&["PIPELINING"]);
-            peer.serve(|_| None);
+            let mut messages = 0;
+            peer.serve(|line| {
+                messages += usize::from(line.starts_with("MAIL"));
+                if messages > 1 { None } else { yes(line) }
+            });
             return std::thread::sleep(2 * NEXT_SERVER);
         }
         peer.wait_for_end();
     });
     let engine = engine(with_an_end(0));
-    let report = report(&submit(&engine, to_three(&list(&[host.address, loses.address]))));
+    let next_hop = list(&[host.address, loses.address]);
+    assert_eq!(report(&submit(&engine, to_three(&next_hop))).outcomes[0].verdict, Verdict::Delivered);
+    let report = report(&submit(&engine, to_three(&next_hop)));
     assert_eq!(report.outcomes[0].status.to_string(), "4.2.0");
     assert!((0..3).all(|index| decider(&report, index) == host.address), "{report:?}");
     engine.drain_until(Instant::now());
