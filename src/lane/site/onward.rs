@@ -1,4 +1,5 @@
-//! Where a lane hands on what its server does not take for now, so that another server of the next hop is asked.
+//! Where a lane hands on what its server does not take for now, so that another server of the next hop is asked; and
+//! the connections ([`Share`]) that the sites of all these servers have together.
 
 use super::Site;
 use crate::lane::Job;
