@@ -342,7 +342,7 @@ fn a_crowded_server_is_tried_again_for_a_single_message_in_the_way_of_another() 
 }
 
 #[test]
-fn crowding_ends_with_the_last_connection_once_the_pause_is_void() {
+fn crowding_ends_with_the_last_connection_once_the_pause_is_over() {
     let now = Instant::now();
     let mut crew = crew(&[idle(0), resting(1)]);
     crew.crowded(now, 1.0);
