@@ -45,24 +45,31 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// A budget of `limit` units, none of them held.
+    /// A budget of `limit` units, none of them held, that gives permits.
     pub fn new(limit: u64) -> Arc<Budget> {
-        Arc::new(Budget {
+        Arc::new(Budget::of(limit))
+    }
+
+    /// The same for who keeps account of what it holds.
+    pub fn of(limit: u64) -> Budget {
+        Budget {
             limit: AtomicU64::new(limit),
             held: AtomicU64::new(0),
             waiting: Mutex::new(()),
             waiters: AtomicU64::new(0),
             freed: Condvar::new(),
-        })
+        }
     }
 
     /// Takes `amount` units, waiting up to `patience` for others to give theirs back.
     /// Returns `None` when the time ran out.
     pub fn take(self: &Arc<Budget>, amount: u64, patience: Duration) -> Option<Permit> {
-        if self.grab(amount) || (!patience.is_zero() && self.wait(amount, after(patience))) {
-            return Some(Permit { budget: Arc::clone(self), amount });
-        }
-        None
+        self.hold(amount, patience).then(|| Permit { budget: Arc::clone(self), amount })
+    }
+
+    /// The same without a permit: who gets `true` must give back as much, once.
+    pub fn hold(&self, amount: u64, patience: Duration) -> bool {
+        self.grab(amount) || (!patience.is_zero() && self.wait(amount, after(patience)))
     }
 
     /// Takes `amount` units only if they are free at this moment.
@@ -115,7 +122,8 @@ impl Budget {
         held == 0 || held.saturating_add(amount) <= self.limit.load(Ordering::SeqCst)
     }
 
-    fn give_back(&self, amount: u64) {
+    /// Ends a [`Budget::hold`].
+    pub fn give_back(&self, amount: u64) {
         self.held.fetch_sub(amount, Ordering::SeqCst);
         self.tell();
     }

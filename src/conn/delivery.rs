@@ -111,7 +111,10 @@ impl<T> Progress<T> {
     /// The next transaction: the first recipients that are left, no more of them and of their domains than given.
     pub fn next_transaction(&mut self, recipients: usize, domains: usize) -> Transaction {
         let count = self.of_domains(recipients.clamp(1, self.remaining.len().max(1)), domains.max(1));
-        let recipients = self.remaining.drain(..count).collect();
+        let recipients = match count == self.remaining.len() {
+            true => std::mem::take(&mut self.remaining),
+            false => self.remaining.drain(..count).collect(),
+        };
         Transaction { envelope: Arc::clone(&self.envelope), recipients, content: self.content.clone() }
     }
 
@@ -276,7 +279,7 @@ mod tests {
         let mut three = delivery(&["a@x", "b@x", "c@x"]);
         let all = three.next_transaction(9, 9).recipients;
         let said = ["250 2.1.5 ok", "450 4.2.0 later", "550 5.1.1 no"]
-            .map(|text| Reply { code: text[..3].parse().expect("a code"), lines: vec![text[4..].into()] });
+            .map(|text| Reply::new(text[..3].parse().expect("a code"), &[&text[4..]]));
         all.iter().zip(&said).for_each(|(index, reply)| three.settle(*index, policy::answered(reply)));
         assert!(three.put_off() && three.left() == 1);
         assert_eq!(three.next_transaction(9, 9).recipients, [1]);
@@ -295,7 +298,7 @@ mod tests {
         let mut three = delivery(&["a@x", "b@x", "c@x"]);
         let transaction = three.next_transaction(2, 9);
         let doubt = policy::in_doubt(&crate::smtp::Cause::Lost("gone".into()));
-        let refused = Reply { code: 550, lines: vec!["5.1.1 no".into()] };
+        let refused = Reply::new(550, &["5.1.1 no"]);
         three.in_doubt(&transaction.recipients, &Said::new(vec![refused], Vec::new()), &doubt);
         let verdicts: Vec<Verdict> = three.outcomes().iter().map(|o| o.verdict).collect();
         assert_eq!(verdicts, [Verdict::Failed, Verdict::InDoubt, Verdict::Deferred]);
@@ -303,7 +306,7 @@ mod tests {
 
     #[test]
     fn a_verdict_of_its_own_stands_whatever_becomes_of_the_others() {
-        let reply = |code| Reply { code, lines: vec!["said".into()] };
+        let reply = |code| Reply::new(code, &["said"]);
         let said = || Said::new(vec![reply(250); 3], vec![(0, reply(250)), (1, reply(452))]);
         let mut doubtful = delivery(&["a@x", "b@x", "c@x"]);
         let transaction = doubtful.next_transaction(9, 9);

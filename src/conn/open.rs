@@ -390,7 +390,7 @@ mod tests {
         let addresses: Vec<SocketAddr> = (1..100).map(|port| (Ipv4Addr::LOCALHOST, port).into()).collect();
         let refusing = |at: &Arc<Server>, refused: &[Endpoint]| -> Result<(), _> {
             asked += 1;
-            let reply = Reply { code: 421, lines: vec!["busy".into()] };
+            let reply = Reply::new(421, &["busy"]);
             let address = at.addresses.iter().find(|address| !refused.contains(address)).cloned();
             Err((OpenError::NotReady { server: "mx.test".into(), reply }, address))
         };
@@ -444,7 +444,7 @@ mod tests {
             if at.name == "relay.test" {
                 return Ok(());
             }
-            let reply = Reply { code: 421, lines: vec!["busy".into()] };
+            let reply = Reply::new(421, &["busy"]);
             let address = at.addresses.iter().find(|address| !refused.contains(address)).cloned();
             Err((OpenError::NotReady { server: at.name.clone(), reply }, address))
         };

@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     fn reply(code: u16, text: &str) -> Reply {
-        Reply { code, lines: vec![text.to_owned()] }
+        Reply::new(code, &[text])
     }
 
     #[test]

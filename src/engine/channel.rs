@@ -4,27 +4,23 @@ use super::Engine;
 use super::sites::Sites;
 use crate::config::NextHopSettings;
 use crate::lane::status::ChannelStatus;
-use crate::lane::{Job, Obligation, Offers, report, worker};
+use crate::lane::{Job, Obligation, Offers, Quota, report, worker};
 use crate::mail::{Message, NextHop, Outcome};
-use crate::sync::Budget;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A channel.
 #[derive(Debug)]
 pub(super) struct Channel {
-    /// Messages that may be held for this next hop.
-    pub messages: Arc<Budget>,
-    /// Octets that may be held for it.
-    pub bytes: Arc<Budget>,
+    /// What may be held for this next hop.
+    pub quota: Arc<Quota>,
     sites: Arc<Sites>,
 }
 
 impl Channel {
     pub fn new(next_hop: NextHop, settings: Arc<NextHopSettings>, engine: &Engine) -> Channel {
         Channel {
-            messages: Budget::new(settings.max_messages),
-            bytes: Budget::new(settings.max_bytes),
+            quota: Quota::within(&engine.quota, settings.max_messages, settings.max_bytes).into(),
             sites: Sites::new(next_hop, settings, engine),
         }
     }
@@ -51,8 +47,7 @@ impl Channel {
         if *self.sites.first().settings() == **settings {
             return;
         }
-        self.messages.set_limit(settings.max_messages);
-        self.bytes.set_limit(settings.max_bytes);
+        self.quota.set_limits(settings.max_messages, settings.max_bytes);
         self.sites.reconfigure(settings);
     }
 
@@ -90,6 +85,6 @@ impl Channel {
 
     /// Whether nothing is held and no lane runs.
     pub fn is_idle(&self) -> bool {
-        self.messages.held() == 0 && self.sites.are_idle()
+        self.quota.messages() == 0 && self.sites.are_idle()
     }
 }

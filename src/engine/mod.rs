@@ -9,10 +9,10 @@ pub mod status;
 
 use crate::config::Config;
 use crate::conn::Ledger;
-use crate::lane::{Connector, Dialler, Obligation, Statistics, Ticket};
+use crate::lane::{Connector, Dialler, Obligation, Quota, Space, Statistics, Ticket};
 use crate::mail::{Message, NextHop, Outcome, Verdict};
 use crate::sync::atomic::{AtomicBool, Ordering};
-use crate::sync::{Budget, Mutex, Permit, RwLock, after};
+use crate::sync::{Budget, Mutex, RwLock, after};
 use channel::Channel;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ const CHANNELS: usize = 1000;
 #[derive(Debug)]
 pub struct Room {
     channel: Arc<Channel>,
-    permits: Vec<Permit>,
+    space: Space,
 }
 
 /// The engine. Shared by `Arc`; every method may be called from any thread.
@@ -41,8 +41,7 @@ pub struct Engine {
     statistics: Arc<Statistics>,
     connector: Arc<dyn Connector>,
     connections: Arc<Budget>,
-    messages: Arc<Budget>,
-    bytes: Arc<Budget>,
+    quota: Arc<Quota>,
     draining: AtomicBool,
 }
 
@@ -58,8 +57,7 @@ impl Engine {
         let limits = &config.limits;
         Arc::new(Engine {
             connections: Budget::new(limits.connections),
-            messages: Budget::new(limits.messages),
-            bytes: Budget::new(limits.bytes),
+            quota: Quota::new(limits.messages, limits.bytes).into(),
             config: RwLock::new(config),
             started: Instant::now(),
             channels: Mutex::default(),
@@ -112,39 +110,27 @@ impl Engine {
     /// and in total, messages and octets. `None`: still full.
     pub fn room(&self, next_hop: &NextHop, size: u64, patience: Duration) -> Option<Room> {
         let channel = self.channel(next_hop);
-        self.take_room(&channel, size, Duration::ZERO).or_else(|| {
+        let space = channel.quota.take(size, Duration::ZERO).or_else(|| {
             channel.tidy();
-            self.take_room(&channel, size, patience)
-        })
+            channel.quota.take(size, patience)
+        });
+        space.map(|space| Room { channel, space })
     }
 
     /// The same without a wait and without a look for room that withdrawn messages take up: for a caller who asks
     /// often, and calls [`Engine::tidy`] when it withdraws one.
     pub fn room_now(&self, next_hop: &NextHop, size: u64) -> Option<Room> {
-        self.take_room(&self.channel(next_hop), size, Duration::ZERO)
-    }
-
-    fn take_room(&self, channel: &Arc<Channel>, size: u64, patience: Duration) -> Option<Room> {
-        // The clock is not read for who does not wait.
-        let deadline = (!patience.is_zero()).then(|| after(patience));
-        let left = || deadline.map_or(Duration::ZERO, |end| end.saturating_duration_since(Instant::now()));
-        // The narrow budgets first: whoever waits there holds nothing that other next hops need. All take them in this
-        // order.
-        let permits = vec![
-            channel.messages.take(1, left())?,
-            channel.bytes.take(size, left())?,
-            self.messages.take(1, left())?,
-            self.bytes.take(size, left())?,
-        ];
-        Some(Room { channel: Arc::clone(channel), permits })
+        let channel = self.channel(next_hop);
+        let space = channel.quota.take(size, Duration::ZERO);
+        space.map(|space| Room { channel, space })
     }
 
     /// Hands a message over. Never waits for the network. Exactly one report follows, through the ticket, also when the
     /// engine is draining. The room is one for the message's next hop.
     pub fn submit(&self, message: Message, room: Room, ticket: Ticket) {
-        let Room { channel, permits } = room;
+        let Room { channel, space } = room;
         debug_assert_eq!(&message.next_hop, channel.next_hop());
-        channel.submit(message, Obligation { ticket, room: permits, until: None });
+        channel.submit(message, Obligation { ticket, space: Some(space), until: None });
     }
 
     /// What the next hop's server offers: the last known, or else found out now by connecting, waiting up to

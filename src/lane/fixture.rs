@@ -1,9 +1,8 @@
 //! What the tests of lanes share: settings with small bins, and messages of a wanted size.
 
-use super::{Inbox, Job, Obligation, Ticket};
+use super::{Inbox, Job, Obligation, Space, Ticket};
 use crate::config::{NextHopSettings, Order};
 use crate::mail::{Address, Content, Envelope, Message};
-use crate::sync::Permit;
 use std::time::Instant;
 
 /// Bins for messages up to 100, 1000, 10 000 octets, and for all others.
@@ -23,11 +22,11 @@ pub fn unsorted(lanes: usize) -> NextHopSettings {
 
 /// A message of so many octets, at least 2, submitted now.
 pub fn job(size: usize) -> (Job, Inbox) {
-    job_with(size, Instant::now(), Vec::new())
+    job_with(size, Instant::now(), None)
 }
 
 /// The same, submitted at a time of the test's choice, with this room.
-pub fn job_with(size: usize, submitted: Instant, room: Vec<Permit>) -> (Job, Inbox) {
+pub fn job_with(size: usize, submitted: Instant, space: Option<Space>) -> (Job, Inbox) {
     let message = Message {
         queue_id: None,
         next_hop: "mx.test".parse().expect("a next hop"),
@@ -35,5 +34,5 @@ pub fn job_with(size: usize, submitted: Instant, room: Vec<Permit>) -> (Job, Inb
         content: Some(Content::from_bytes(&vec![b'x'; size - 2]).expect("content")),
     };
     let (ticket, inbox) = Ticket::issue(1);
-    (Job::new(message, Obligation { ticket, room, until: None }, submitted), inbox)
+    (Job::new(message, Obligation { ticket, space, until: None }, submitted), inbox)
 }

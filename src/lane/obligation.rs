@@ -1,17 +1,17 @@
 //! What travels with a message through a lane: its ticket, and the room that it takes up until it is reported on.
 
+use super::quota::Space;
 use super::ticket::Ticket;
 use crate::conn::Token;
-use crate::sync::Permit;
 use std::time::Instant;
 
-/// A message's ticket with its permits. Dropping it reports the message as deferred, or in doubt if it was sent, and
+/// A message's ticket with its room. Dropping it reports the message as deferred, or in doubt if it was sent, and
 /// frees the room.
 #[derive(Debug)]
 pub struct Obligation {
-    /// Room held. It is free before the report is made, also by a drop, which goes in this order: who hears of the one
+    /// The room held. It is free before the report is made, also by a drop, which goes in this order: who hears of the one
     /// finds the other.
-    pub room: Vec<Permit>,
+    pub space: Option<Space>,
     /// The duty to report.
     pub ticket: Ticket,
     /// By when a lane must have taken the message, if it may not wait for ever: so long it is offered to further

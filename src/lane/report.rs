@@ -32,7 +32,7 @@ pub fn settle(mut job: Job, over: Option<Over>, statistics: &Statistics) -> (u64
     }
     let obligation = job.into_token();
     // The room is free before the caller hears of it, so that one who waits for both finds both.
-    drop(obligation.room);
+    drop(obligation.space);
     (in_doubt, obligation.ticket.settle(report))
 }
 

@@ -55,7 +55,7 @@ impl Extensions {
     /// Reads an EHLO reply; its first line is the server's name. Keywords in `ignored` (upper case) are not seen.
     pub fn parse(reply: &Reply, ignored: &[String]) -> Extensions {
         let mut offered = Extensions::default();
-        for line in reply.lines.iter().skip(1) {
+        for line in reply.lines().skip(1) {
             let mut words = line.split_ascii_whitespace();
             let keyword = words.next().unwrap_or("").to_ascii_uppercase();
             if !ignored.contains(&keyword) {
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     fn parse(lines: &[&str], ignored: &[&str]) -> Extensions {
-        let reply = Reply { code: 250, lines: lines.iter().map(|l| (*l).to_owned()).collect() };
+        let reply = Reply::new(250, lines);
         Extensions::parse(&reply, &ignored.iter().map(|k| (*k).to_owned()).collect::<Vec<_>>())
     }
 

@@ -22,8 +22,8 @@ pub const MAX_REPLY: usize = 64 * 1024;
 pub struct Reply {
     /// 200 to 599.
     pub code: u16,
-    /// The text of each line, without code.
-    pub lines: Vec<String>,
+    /// The text of each line, without code, and LF between them: nearly every reply has one line.
+    lines: String,
 }
 
 /// Why the server's octets are no reply. The connection cannot be used further.
@@ -41,6 +41,17 @@ pub enum ReplyError {
 }
 
 impl Reply {
+    /// One with this text of its lines, without LF in any of them.
+    pub fn new(code: u16, lines: &[&str]) -> Reply {
+        debug_assert!(lines.iter().all(|line| !line.contains('\n')));
+        Reply { code, lines: lines.join("\n") }
+    }
+
+    /// The text of each line, without code; at least one.
+    pub fn lines(&self) -> impl Iterator<Item = &str> {
+        self.lines.split('\n')
+    }
+
     /// 2yz
     pub fn is_positive(&self) -> bool {
         self.code / 100 == 2
@@ -58,18 +69,15 @@ impl Reply {
 
     /// The enhanced status, when the first line begins with one whose class agrees with the code.
     pub fn status(&self) -> Option<EnhancedStatus> {
-        let (status, _) = EnhancedStatus::split(self.lines.first()?)?;
+        let (status, _) = EnhancedStatus::split(self.lines().next()?)?;
         (u16::from(status.class) == self.code / 100).then_some(status)
     }
 
     /// The text of all lines without their statuses, joined by blanks.
     pub fn text(&self) -> String {
         let bare = |line| EnhancedStatus::split(line).map_or(line, |(_, rest)| rest).trim();
-        if let [line] = &*self.lines {
-            return bare(line).to_owned();
-        }
         let mut text = String::new();
-        for line in &self.lines {
+        for line in self.lines() {
             let bare = bare(line);
             text.push_str(if text.is_empty() || bare.is_empty() { "" } else { " " });
             text.push_str(bare);
@@ -94,7 +102,9 @@ impl fmt::Display for Reply {
 pub struct ReplyParser {
     line: Vec<u8>,
     code: Option<u16>,
-    lines: Vec<String>,
+    /// The text of the lines that are here, as in [`Reply`].
+    lines: String,
+    count: usize,
     octets: usize,
 }
 
@@ -132,25 +142,23 @@ impl ReplyParser {
     fn end_line(&mut self) -> Result<Option<Reply>, ReplyError> {
         let line = self.line.strip_suffix(b"\r").unwrap_or(&self.line);
         let (code, more, text) = split(line).ok_or_else(|| ReplyError::Malformed(readable(line, 80)))?;
-        let text = readable(text, MAX_LINE);
-        self.line.clear();
         match self.code {
             Some(first) if first != code => return Err(ReplyError::CodesDiffer(first, code)),
             _ => self.code = Some(code),
         }
-        if self.lines.len() == MAX_LINES {
+        if self.count == MAX_LINES {
             return Err(ReplyError::TooLong("256 lines"));
         }
-        match self.lines.is_empty() {
-            // Nearly every reply has one line.
-            true => self.lines = vec![text],
-            false => self.lines.push(text),
+        if self.count > 0 {
+            self.lines.push('\n');
         }
+        append_readable(&mut self.lines, text, MAX_LINE);
+        self.count += 1;
+        self.line.clear();
         if more {
             return Ok(None);
         }
-        self.code = None;
-        self.octets = 0;
+        (self.code, self.count, self.octets) = (None, 0, 0);
         Ok(Some(Reply { code, lines: std::mem::take(&mut self.lines) }))
     }
 }
@@ -172,14 +180,21 @@ fn split(line: &[u8]) -> Option<(u16, bool, &[u8])> {
 
 /// Text that is safe to show: one line, no control characters, at most `limit` characters.
 fn readable(bytes: &[u8], limit: usize) -> String {
+    let mut text = String::new();
+    append_readable(&mut text, bytes, limit);
+    text
+}
+
+/// Adds such text.
+fn append_readable(to: &mut String, bytes: &[u8], limit: usize) {
     // Nearly every reply is like this.
     if let (true, Ok(text)) = (bytes.len() <= limit, std::str::from_utf8(bytes))
         && bytes.iter().all(|b| (b' '..=b'~').contains(b))
     {
-        return text.to_owned();
+        return to.push_str(text);
     }
     let text = String::from_utf8_lossy(bytes);
-    text.chars().take(limit).map(|c| if c.is_control() { '?' } else { c }).collect()
+    to.extend(text.chars().take(limit).map(|c| if c.is_control() { '?' } else { c }));
 }
 
 #[cfg(test)]
@@ -213,7 +228,7 @@ mod tests {
     fn what_is_tolerated() {
         assert_eq!(one("250\r\n").text(), "");
         assert_eq!(one("250 ok\n").text(), "ok");
-        assert_eq!(one("250 \r\n").lines, [""]);
+        assert_eq!(one("250 \r\n").lines().collect::<Vec<_>>(), [""]);
         assert_eq!(one("250 caf\u{e9} \x07\r\n").text(), "caf\u{e9} ?");
     }
 

@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn a_known_error_limit_is_not_reached() {
         let mut tally = Tally::default();
-        let refusal = Reply { code: 550, lines: vec![] };
+        let refusal = Reply::new(550, &[]);
         assert!(!tally.is_spent(Some(3)));
         tally.reply(&refusal);
         assert!(!tally.is_spent(Some(3)));

@@ -101,7 +101,7 @@ fn a_new_connection_begins_with_another_message_if_there_is_one() {
 fn sorted_queue(messages: &[(usize, u64)]) -> (Queue, Vec<Inbox>) {
     let (mut queue, start) = (Queue::new(Bins::of(&fixture::sorted(&[1], 0))), Instant::now());
     let put = |(bin, second): &(usize, u64)| {
-        let (job, inbox) = fixture::job_with(SIZES[*bin], start + Duration::from_secs(*second), Vec::new());
+        let (job, inbox) = fixture::job_with(SIZES[*bin], start + Duration::from_secs(*second), None);
         assert_eq!(queue.put(job), *bin);
         inbox
     };
@@ -214,7 +214,7 @@ fn by_priority(messages: &[(u64, i8)]) -> Vec<usize> {
     let (mut queue, start) = (Queue::new(Bins::of(&settings("0"))), Instant::now());
     let mut inboxes = Vec::new();
     for (seconds, priority) in messages {
-        let (mut job, inbox) = fixture::job_with(50, start + Duration::from_secs(*seconds), Vec::new());
+        let (mut job, inbox) = fixture::job_with(50, start + Duration::from_secs(*seconds), None);
         let envelope = Envelope::clone(&job.envelope);
         job.envelope = Arc::new(Envelope { priority: Some(Priority::new(*priority).expect("a priority")), ..envelope });
         queue.put(job);

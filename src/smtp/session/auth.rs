@@ -125,8 +125,9 @@ impl Session {
 
     fn challenged(&mut self, reply: &Reply) {
         let Some(exchange) = &mut self.exchange else { return };
-        let answer = match reply.lines.as_slice() {
-            [challenge] => exchange.answer(challenge).map_err(|error| error.to_string()),
+        let mut lines = reply.lines();
+        let answer = match (lines.next(), lines.next()) {
+            (Some(challenge), None) => exchange.answer(challenge).map_err(|error| error.to_string()),
             _ => Err("the server's challenge has more than one line".to_owned()),
         };
         match answer {
@@ -153,15 +154,15 @@ impl Session {
     }
 
     /// A reply as people may see it.
-    pub(super) fn veiled(&self, mut reply: Reply) -> Reply {
+    pub(super) fn veiled(&self, reply: Reply) -> Reply {
         // A challenge is for the mechanism, and is shown to nobody.
         let Some(exchange) = self.exchange.as_ref().filter(|_| reply.code != 334) else { return reply };
-        let repeats = reply.lines.iter().any(|line| exchange.is_repeated_in(line));
-        if repeats || exchange.is_repeated_in(&reply.lines.concat()) {
-            let status = reply.status().map(|status| format!("{status} ")).unwrap_or_default();
-            reply.lines = vec![format!("{status}(its words repeat what is secret)")];
+        let repeats = reply.lines().any(|line| exchange.is_repeated_in(line));
+        if !repeats && !exchange.is_repeated_in(&reply.lines().collect::<String>()) {
+            return reply;
         }
-        reply
+        let status = reply.status().map(|status| format!("{status} ")).unwrap_or_default();
+        Reply::new(reply.code, &[&format!("{status}(its words repeat what is secret)")])
     }
 
     /// What is wrong with the server's octets, as people may see it.

@@ -29,7 +29,7 @@ impl Session {
         if reply.code != 220 {
             return self.close(CloseReason::NotReady(reply));
         }
-        self.greeting = reply.lines.join(" ");
+        self.greeting = reply.lines().collect::<Vec<_>>().join(" ");
         // Firewalls that blank out the greeting break ESMTP too. But where HELO is of no use it is not tried.
         let masked = self.greeting.contains("***") || self.greeting.bytes().all(|b| b"*20 ".contains(&b));
         let is_of_use = self.has_helo() && !self.needs_tls() && self.options.auth.is_none();

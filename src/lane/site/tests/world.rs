@@ -9,9 +9,9 @@ mod checks;
 mod server;
 
 use super::super::*;
-use crate::lane::Inbox;
 use crate::lane::bins::Bins;
 use crate::lane::fixture::job_with;
+use crate::lane::{Inbox, Quota};
 use crate::mail::Verdict;
 use crate::smtp::Extensions;
 use std::collections::BTreeMap;
@@ -65,7 +65,7 @@ pub struct World {
     inboxes: Vec<Option<Inbox>>,
     /// Reports seen, by message.
     reports: Vec<usize>,
-    room: Arc<Budget>,
+    room: Arc<Quota>,
     window: Window,
     redispatches: u32,
     start: Instant,
@@ -86,7 +86,7 @@ impl World {
             lanes: BTreeMap::new(),
             inboxes: Vec::new(),
             reports: Vec::new(),
-            room: Budget::new(u64::MAX),
+            room: Quota::new(u64::MAX, u64::MAX).into(),
             window,
             redispatches: 3,
             start: Instant::now(),
@@ -120,9 +120,10 @@ impl World {
 
     /// The same, with the lanes that are to be started.
     pub fn put(&mut self, size: usize, waited: u64) -> (usize, Vec<Handle>) {
-        let permit = self.room.try_take(1).expect("no limit");
+        let space = self.room.take(1, Duration::ZERO);
+        assert!(space.is_some(), "no limit");
         let submitted = self.start.checked_sub(Duration::from_secs(waited)).unwrap_or(self.start);
-        let (job, inbox) = job_with(size, submitted, vec![permit]);
+        let (job, inbox) = job_with(size, submitted, space);
         self.inboxes.push(Some(inbox));
         self.reports.push(0);
         let entered = self.site.put(job).unwrap_or_else(|(job, outcome)| {

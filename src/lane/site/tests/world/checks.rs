@@ -45,7 +45,7 @@ impl World {
             assert!(reports == 1 || (withdrawn && reports == 0), "message {message}: {reports} reports");
             assert!(inbox.as_ref().is_none_or(|inbox| inbox.take().is_none()), "message {message}: a second report");
         }
-        assert_eq!(self.room.held(), 0, "room is held for nobody");
+        assert_eq!(self.room.messages(), 0, "room is held for nobody");
     }
 
     /// Nothing is accounted for that is not there.
