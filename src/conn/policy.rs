@@ -144,13 +144,7 @@ fn as_temporary(reply: &Reply, otherwise: EnhancedStatus) -> Outcome {
 /// Whether a refused RCPT only says that the transaction is full (RFC 5321 section 4.5.3.1.10), so that the recipient
 /// belongs in another one. `behind_accepted`: a recipient before it was accepted, so each round settles at least one.
 pub fn is_overflow(reply: &Reply, behind_accepted: bool) -> bool {
-    let too_many = |status: EnhancedStatus| status.subject == 5 && status.detail == 3;
-    behind_accepted
-        && match reply.code {
-            452 => reply.status().is_none_or(too_many),
-            552 | 451 | 450 => reply.status().is_some_and(too_many),
-            _ => false,
-        }
+    behind_accepted && reply.says_too_many_recipients()
 }
 
 /// Whether sending again costs one of the bounded attempts: not after a farewell of a server that answered others on

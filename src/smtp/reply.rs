@@ -73,6 +73,23 @@ impl Reply {
         (u16::from(status.class) == self.code / 100).then_some(status)
     }
 
+    /// Whether it, as the reply to a RCPT, says that the transaction has as many recipients as it may (RFC 5321 section
+    /// 4.5.3.1.10): by the code made for that, by the enhanced status (RFC 3463, X.5.3), or in words.
+    pub fn says_too_many_recipients(&self) -> bool {
+        let by_status = |status: EnhancedStatus| status.subject == 5 && status.detail == 3;
+        match self.code {
+            421 => false,
+            452 => self.status().is_none_or(by_status),
+            552 => self.status().is_some_and(by_status),
+            // Courier says so by a code of its own, 431, and without a status.
+            400..500 => match self.status() {
+                Some(status) => by_status(status),
+                None => self.text().to_ascii_lowercase().contains("too many recipients"),
+            },
+            _ => false,
+        }
+    }
+
     /// The text of all lines without their statuses, joined by blanks.
     pub fn text(&self) -> String {
         let bare = |line| EnhancedStatus::split(line).map_or(line, |(_, rest)| rest).trim();

@@ -1,14 +1,15 @@
-//! A private Exim that receives. Its Debian package conflicts with Postfix, so `scripts/install-needs` unpacks it
+//! A private Exim that receives, or one that sends. Its Debian package conflicts with Postfix, so `scripts/install-needs` unpacks it
 //! into `target/mta/exim` instead of installing it.
 //!
 //! Debian's Exim looks up the user `Debian-exim` when it starts. Where that user is missing, Exim runs in a mount
 //! namespace in which the files of users and groups are copies that have it; the machine's own stay as they are.
 
+use crate::mail::Mail;
 use crate::maildir::Maildir;
 use crate::needs::may_unshare;
 use crate::place::{Place, free_port, tail, tied, wait};
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -111,6 +112,56 @@ impl Drop for Exim {
     }
 }
 
+/// A configuration with a spool, and no daemon: each message is handed in by a command that delivers it.
+#[derive(Debug)]
+pub struct Sending {
+    place: Place,
+    configuration: PathBuf,
+}
+
+impl Sending {
+    /// One whose mail goes by this router and this transport; all other mail is thrown away.
+    pub fn by(router: &str, transport: &str) -> Sending {
+        let place = Place::new();
+        for name in ["spool", "log"] {
+            place.folder(name);
+            place.give(name, "mail:mail");
+        }
+        let folder = place.path().display().to_string();
+        let (main, _) = CONFIGURATION.split_once("begin routers").expect("they are there");
+        let main = main.replace("PORT", "0").replace("LIMIT", "0").replace("FOLDER", &folder);
+        let text = format!(
+            "exim_path = {}\n{main}begin routers\n{router}{OTHERS}begin transports\n{transport}begin retry\n* * F,1h,10m\n",
+            program().display()
+        );
+        let configuration = place.write("exim.conf", &text);
+        Sending { place, configuration }
+    }
+
+    /// Hands a message in and waits until each recipient was tried once.
+    pub fn deliver(&self, mail: &Mail) {
+        let arguments = format!("-odf -oi -f {} -- {}", mail.sender, mail.recipients.join(" "));
+        let mut command = command(&self.place, &self.configuration, &arguments);
+        let mut child = command.stdin(Stdio::piped()).spawn().expect("Exim can be started");
+        let unix: Vec<u8> = mail.content.iter().copied().filter(|octet| *octet != b'\r').collect();
+        child.stdin.take().expect("piped").write_all(&unix).expect("it reads the message");
+        let status = child.wait().expect("it ends");
+        assert!(status.success(), "{status}\n{}", self.trouble());
+    }
+
+    /// The lines of its log that have this text.
+    pub fn log_lines(&self, text: &str) -> Vec<String> {
+        let log = fs::read(self.place.path().join("log/mainlog")).unwrap_or_default();
+        String::from_utf8_lossy(&log).lines().filter(|line| line.contains(text)).map(str::to_owned).collect()
+    }
+
+    /// The end of the logs, for a person.
+    pub fn trouble(&self) -> String {
+        let log = |name: &str| tail(&self.place.path().join(name), 20);
+        log("log/mainlog") + &log("log/paniclog") + &log("output")
+    }
+}
+
 /// Exim with these arguments, writing to the file `output`.
 pub fn command(place: &Place, configuration: &Path, arguments: &str) -> Command {
     let mut script = String::from("set -e\n");
@@ -137,6 +188,12 @@ pub fn libraries() -> PathBuf {
         |folder: &PathBuf| folder.file_name().is_some_and(|name| name.to_string_lossy().contains("-linux-"));
     folders.map(|entry| entry.path()).find(with_libraries).unwrap_or_default()
 }
+
+const OTHERS: &str = "\
+others:
+  driver = redirect
+  data = :blackhole:
+";
 
 const CONFIGURATION: &str = "\
 primary_hostname = exim.test

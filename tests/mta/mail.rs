@@ -118,7 +118,8 @@ fn without_cr(text: &[u8]) -> Vec<u8> {
     text.iter().copied().filter(|octet| *octet != b'\r').collect()
 }
 
-fn digest(octets: &[u8]) -> String {
+/// The SHA-256 of these octets, in hexadecimal.
+pub fn digest(octets: &[u8]) -> String {
     Sha256::digest(octets).iter().map(|octet| format!("{octet:02x}")).collect()
 }
 

@@ -1,6 +1,6 @@
 //! What a test needs of the machine, and what is said when it is not there.
 
-use crate::{dovecot, exim};
+use crate::{dovecot, exim, sendmail};
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::Path;
@@ -13,6 +13,8 @@ pub enum Need {
     Postfix,
     /// Exim, unpacked by `scripts/install-needs`.
     Exim,
+    /// Sendmail, unpacked by `scripts/install-needs`.
+    Sendmail,
     /// Dovecot with its LMTP server.
     Dovecot,
     /// Time and disk space for a message of 1 GB.
@@ -37,6 +39,7 @@ impl Need {
         match self {
             Need::Postfix => not_root().or_else(no_postfix),
             Need::Exim => not_root().or_else(exim::lacking),
+            Need::Sendmail => not_root().or_else(sendmail::lacking),
             Need::Dovecot => not_root().or_else(dovecot::lacking),
             Need::Link => no_link(),
             Need::Large => match std::env::var_os("PIPELANE_TEST_LARGE") {

@@ -19,7 +19,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 const README: &str = include_str!("../../README.md");
 
 /// The block of README.md whose first line is `# name`, without that line.
-fn block(name: &str) -> String {
+pub fn block(name: &str) -> String {
     let head = format!("\n# {name}\n");
     let mut found = README.split("\n```").filter_map(|block| {
         let at = block.find(&head)?;
@@ -32,13 +32,13 @@ fn block(name: &str) -> String {
 }
 
 /// The text with another word in every place of this one, of which there is at least one.
-fn with(text: &str, word: &str, other: &str) -> String {
+pub fn with(text: &str, word: &str, other: &str) -> String {
     assert!(text.contains(word), "\"{word}\" is not in:\n{text}");
     text.replace(word, other)
 }
 
-/// `pipelane serve` by the recipe, as a user who is in the group `postfix`, as the systemd unit runs it.
-struct Served {
+/// `pipelane serve` by the recipe, as a user who is in the mail server's group, as the systemd unit runs it.
+pub struct Served {
     child: Child,
     place: Place,
     executable: PathBuf,
@@ -46,18 +46,20 @@ struct Served {
 }
 
 impl Served {
-    fn start(next_hop: &str) -> Served {
+    /// For a mail server of this group.
+    pub fn start(next_hop: &str, group: &str) -> Served {
         let place = Place::new();
         let executable = executable_for_everybody(&place);
         let run = place.folder("run");
         place.give("run", "65534:65534");
         let text = with(&block("/etc/pipelane/pipelane.toml"), "[relay.example.net]:25", next_hop);
+        let text = with(&text, "\"postfix\"", &format!("\"{group}\""));
         // A table of its own would be a second [listen].
         let text = with(&text, "[listen]\n", &format!("[listen]\nruntime_directory = \"{}\"\n", run.display()));
         let config = place.write("pipelane.toml", &text);
         let output = fs::File::create(place.path().join("output")).expect("an own file");
         let mut command = Command::new("setpriv");
-        command.args(["--reuid", "65534", "--regid", "65534", "--groups", "postfix", "--pdeathsig", "KILL", "--"]);
+        command.args(["--reuid", "65534", "--regid", "65534", "--groups", group, "--pdeathsig", "KILL", "--"]);
         command.arg(&executable).arg("serve").arg("-c").arg(config).stdin(Stdio::null());
         command.stdout(output.try_clone().expect("a second handle")).stderr(output);
         let child = command.spawn().expect("setpriv(1) of util-linux");
@@ -67,11 +69,13 @@ impl Served {
         served
     }
 
-    fn output(&self) -> String {
+    /// What it has said.
+    pub fn output(&self) -> String {
         tail(&self.place.path().join("output"), 30)
     }
 
-    fn runtime(&self) -> String {
+    /// Its runtime directory.
+    pub fn runtime(&self) -> String {
         self.place.path().join("run").display().to_string()
     }
 
@@ -120,7 +124,7 @@ fn the_lmtp_recipe_of_the_readme_works() {
         return;
     }
     let receiving = Postfix::receiving();
-    let served = Served::start(&receiving.next_hop());
+    let served = Served::start(&receiving.next_hop(), "postfix");
     let sending = served.sending("", |services| services);
     check(&receiving, &sending, "postfix/lanes/lmtp");
 }
@@ -131,7 +135,7 @@ fn the_pipe_recipe_of_the_readme_works() {
         return;
     }
     let receiving = Postfix::receiving();
-    let served = Served::start(&receiving.next_hop());
+    let served = Served::start(&receiving.next_hop(), "postfix");
     let sending = served.sending(" (pipe)", |services| {
         let services = with(&services, "/usr/local/bin/pipelane", &served.executable.display().to_string());
         let services = with(&services, "user=pipelane", "user=nobody");

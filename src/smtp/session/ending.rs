@@ -276,10 +276,14 @@ fn conclude(flight: &mut Flying) -> End {
     if let Some(cause) = flight.given_up.take_if(|_| flight.content_end.is_none()) {
         return End::unsent(cause);
     }
-    // A farewell in the place of the verdict on MAIL or on accepted recipients is no verdict.
-    let decides = if flight.has_accepted_recipient() { &flight.decision } else { &flight.mail };
+    // A farewell in the place of the verdict on MAIL, on recipients of whom none is accepted, or on the accepted ones is
+    // no verdict.
+    let (decides, to_recipients) = match flight.has_accepted_recipient() {
+        true => (&flight.decision, [].iter()),
+        false => (&flight.mail, flight.recipients.iter()),
+    };
     let verdicts = flight.verdicts.iter().map(|verdict| &verdict.1);
-    if let Some(reply) = decides.iter().chain(verdicts).find(|reply| reply.code == 421) {
+    if let Some(reply) = decides.iter().chain(to_recipients).chain(verdicts).find(|reply| reply.code == 421) {
         let cause = Cause::Closing(reply.clone());
         return End::Unsent { cause, said: flight.take_said().without_farewells() };
     }
@@ -289,12 +293,12 @@ fn conclude(flight: &mut Flying) -> End {
     }
 }
 
-/// "Too many recipients" (RFC 5321 section 4.5.3.1.10): from some place on, after accepted ones, every RCPT got 452.
+/// "Too many recipients" (RFC 5321 section 4.5.3.1.10): from some place on, after accepted ones, every RCPT was refused,
+/// the first of them because the transaction is full.
 pub(super) fn recipient_limit(flight: &Flying) -> Option<u32> {
-    let accepted = flight.recipients.iter().take_while(|reply| reply.code != 452).filter(|r| r.is_positive()).count();
-    let mut rest = flight.recipients.iter().skip_while(|reply| reply.code != 452).peekable();
-    let first = rest.peek()?;
-    let says_so = first.status().is_none_or(|status| status.subject == 5 && status.detail == 3);
-    let limit = accepted > 0 && says_so && rest.all(Reply::is_negative);
+    let full = flight.recipients.iter().position(Reply::says_too_many_recipients)?;
+    let (before, rest) = flight.recipients.split_at(full);
+    let accepted = before.iter().filter(|reply| reply.is_positive()).count();
+    let limit = accepted > 0 && rest.iter().all(Reply::is_negative);
     limit.then(|| u32::try_from(accepted).unwrap_or(u32::MAX))
 }

@@ -31,7 +31,10 @@ impl Session {
         let mut reply = self.veiled(reply);
         self.pass_over_silence(&reply);
         let Some(owed) = self.owed.pop_front() else { return self.unasked(reply) };
-        if !matches!(owed, Owed::ProbeChunk | Owed::ProbeReset | Owed::ProbeSurplus) {
+        // What is refused behind a farewell is refused for that: it is no error that the server counts.
+        let is_counted = self.closing.is_none() || !reply.is_negative();
+        let says_farewell = reply.code == 421 && is_counted;
+        if is_counted && !matches!(owed, Owed::ProbeChunk | Owed::ProbeReset | Owed::ProbeSurplus) {
             self.tally.reply(&reply);
         }
         match (&self.closing, reply.code) {
@@ -42,7 +45,7 @@ impl Session {
             (Some(farewell), 500..) => reply = farewell.clone(),
             _ => {}
         }
-        if reply.code == 421 && self.tally.errors_are_to_blame() {
+        if says_farewell && self.tally.errors_are_to_blame() {
             self.learn(Fact::ErrorMax(self.tally.errors()));
         }
         self.judge(owed, reply);
@@ -312,7 +315,8 @@ fn is_not_consumed(flight: &Flying, reply: &Reply) -> bool {
     }
 }
 
-/// Whether a 452 speaks of this message's octets rather than of the connection (RFC 3463, X.3.1 and X.3.4).
+/// Whether a 452 speaks of the server's means, its disk mostly, rather than of the connection (RFC 3463, X.3.x and
+/// X.4.x).
 fn says_no_storage(reply: &Reply) -> bool {
-    reply.status().is_some_and(|status| status.subject == 3 && matches!(status.detail, 1 | 4))
+    reply.status().is_some_and(|status| matches!(status.subject, 3 | 4))
 }

@@ -102,8 +102,8 @@ impl Session {
     fn generate(&mut self) -> bool {
         match self.flights.back() {
             _ if self.state != State::Ready => false,
-            Some(flight) if flight.step != Step::Done => self.advance(),
             Some(_) if self.silence_is_due() => self.say_silence_reset(),
+            Some(flight) if flight.step != Step::Done => self.advance(),
             _ => self.retired.is_some() && self.owed.is_empty() && self.say_quit(),
         }
     }
@@ -140,7 +140,7 @@ impl Session {
         let starts = flight.owed == 0 && matches!(flight.step, Step::Reset | Step::Mail);
         match flight.level {
             Level::Lockstep => nothing_owed,
-            _ if self.awaits_a_chunk(flight) => false,
+            _ if self.awaits_a_chunk(flight) || self.awaits_verdicts() => false,
             Level::Envelope | Level::Chunk if starts => nothing_owed,
             Level::Overlap if starts => nothing_owed || self.only_an_end_is_owed(),
             _ if flight.step == Step::Data && flight.level == Level::Overlap && flight.chunked => {
@@ -314,7 +314,8 @@ impl Session {
     fn proof_is_due(&self) -> bool {
         let wanted = self.options.max_level >= Level::Overlap && self.known.ceiling >= Level::Overlap;
         let open = self.known.overlap == Proof::Unknown && self.options.trust == Trust::Learned;
-        wanted && open && self.offered.pipelining && self.flights.back().is_some_and(|f| f.level == Level::Envelope)
+        let fits = |flight: &Flying| flight.level == Level::Envelope && !self.counts_verdicts(flight);
+        wanted && open && self.offered.pipelining && self.flights.back().is_some_and(fits)
     }
 
     /// So many octets of chunked content are generated.

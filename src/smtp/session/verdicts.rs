@@ -10,10 +10,13 @@
 //! - A **refused chunk** in the middle leaves open what the last one gets: the last one waits for those before it.
 //! - A **refused RSET** leaves open which recipients the server still has: the session ends.
 //!
-//! A server that gives one reply for all, against the RFC, is not found out here: it has answered LHLO.
+//! A server that gives **fewer replies than recipients**, against the RFC, is not found out here: it has answered LHLO. (Known
+//! are some that answer once for all, and some for which addresses that differ in case are one.) So nothing is sent behind a
+//! content for several recipients until all its replies are in: what is missing is waited for, and in doubt in the end. Only of a
+//! server that the administrator vouches for (`trust = "stream"`) it is taken that it does what the RFC says.
 
 use super::{CloseReason, Flying, Owed, Session, Step, TransactionId};
-use crate::config::Protocol;
+use crate::config::{Protocol, Trust};
 use crate::smtp::reply::Reply;
 
 impl Flying {
@@ -52,6 +55,17 @@ impl Session {
         }
     }
 
+    /// Whether the verdicts on several recipients have to be in before anything else is sent.
+    pub(super) fn counts_verdicts(&self, flight: &Flying) -> bool {
+        let may_be_fewer = self.options.protocol == Protocol::Lmtp && self.options.trust == Trust::Learned;
+        may_be_fewer && flight.what.recipients.len() > 1
+    }
+
+    /// Whether those on one of the messages in front of the youngest are open.
+    pub(super) fn awaits_verdicts(&self) -> bool {
+        self.flights.iter().rev().skip(1).any(|flight| self.counts_verdicts(flight))
+    }
+
     /// Whether a further chunk is next and has to wait for the replies to those in front of it.
     pub(super) fn awaits_a_chunk(&self, flight: &Flying) -> bool {
         let is_next = matches!(flight.step, Step::NextChunk { .. });
@@ -78,9 +92,10 @@ impl Session {
         }
     }
 
-    /// Whether only a RSET tells that a last chunk has no reply: nothing is behind it.
+    /// Whether only a RSET tells that a last chunk has no reply: nothing is behind it, or may be.
     pub(super) fn silence_is_due(&self) -> bool {
-        self.options.protocol == Protocol::Lmtp && self.owed.len() == 1 && self.silent().is_some()
+        let nothing_comes = || self.flights.back().is_none_or(|last| last.step == Step::Done) || self.awaits_verdicts();
+        self.options.protocol == Protocol::Lmtp && self.owed.len() == 1 && self.silent().is_some() && nothing_comes()
     }
 
     pub(super) fn say_silence_reset(&mut self) -> bool {

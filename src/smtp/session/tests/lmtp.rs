@@ -192,24 +192,55 @@ fn a_refusal_before_the_end_of_the_content_is_the_first_recipients_only() {
     assert!(session.closed().is_some_and(CloseReason::must_abort));
 }
 
-#[test]
-fn the_proof_is_behind_all_verdicts() {
+/// A server with PIPELINING that nothing is known of, and which is not vouched for.
+fn unknown() -> Session {
     let options = SessionOptions { protocol: Protocol::Lmtp, ..options(Level::Stream, Trust::Learned, 8) };
     let mut session = Session::new(options, Knowledge::default());
     session.input(b"220 x\r\n");
     written(&mut session);
     session.input(b"250-x\r\n250 PIPELINING\r\n");
-    begin(&mut session, &Plan::good(2, 100));
-    written(&mut session);
-    session.input(b"250 m\r\n250 1\r\n250 2\r\n354 go\r\n");
-    let max = content(&mut session);
+    session
+}
+
+/// Begins a message to so many recipients, all accepted, and sends it to the end.
+fn given(session: &mut Session, recipients: usize) -> String {
+    begin(session, &Plan::good(recipients, 100));
+    written(session);
+    session.input(("250 ok\r\n".repeat(1 + recipients) + "354 go\r\n").as_bytes());
+    let max = content(session);
     session.supply(&vec![b' '; max]);
-    assert!(written(&mut session).ends_with(".\r\nRSET\r\n"));
+    written(session)
+}
+
+#[test]
+fn the_proof_is_behind_the_verdict_on_the_only_recipient() {
+    let mut session = unknown();
+    assert!(given(&mut session, 1).ends_with(".\r\nRSET\r\n"));
     session.input(b"250 taken\r\n");
-    assert_eq!((session.stage(), session.has_room()), (Some(Stage::Content), false));
-    session.input(b"452 4.2.2 full\r\n");
     assert_eq!(session.stage(), Some(Stage::Proof));
     session.input(b"250 reset\r\n");
     assert_eq!(session.level(), Level::Overlap);
     assert!(std::iter::from_fn(|| session.next_event()).any(|event| matches!(event, Event::Learned(_))));
+}
+
+#[test]
+fn a_server_that_answers_once_for_all_is_not_given_another_reply_to_answer_with() {
+    for level in [Level::Envelope, Level::Overlap] {
+        let mut session = unknown();
+        if level == Level::Overlap {
+            given(&mut session, 1);
+            session.input(b"250 taken\r\n250 reset\r\n");
+            assert_eq!(session.level(), level);
+            while session.next_event().is_some() {}
+        }
+        assert!(given(&mut session, 2).ends_with("\r\n.\r\n"), "no proof");
+        session.input(b"554 5.6.0 not this\r\n");
+        if session.has_room() {
+            begin(&mut session, &Plan::good(1, 100));
+        }
+        assert_eq!((written(&mut session).as_str(), session.stage()), ("", Some(Stage::Content)), "{level:?}");
+        session.timed_out();
+        let Some(End::InDoubt { said, .. }) = end(&mut session) else { panic!("the second is in doubt") };
+        assert_eq!(verdicts(&said, 2), [Some(554), None]);
+    }
 }
