@@ -185,16 +185,17 @@ impl Line {
         Some(!ready.readable && is_past(Some(until)))
     }
 
-    /// On a slow line a command may not have arrived yet: as long as the peer acknowledges octets, the clock starts
-    /// anew.
+    /// On a slow line a command may not have arrived yet: the clock starts anew with the last octets that the peer has
+    /// acknowledged. Whether that leaves it time.
     fn is_moving(&mut self, stage: Option<Stage>) -> bool {
         let left = self.stream.unsent().unwrap_or(0);
         let before = self.unacknowledged.replace(left).unwrap_or(0);
-        let moving = left < before && stage != Some(Stage::Proof);
-        if moving {
-            self.heard = Instant::now();
-        }
-        moving
+        let Some(path) = self.stream.path().filter(|_| left < before && stage != Some(Stage::Proof)) else {
+            return false;
+        };
+        let now = Instant::now();
+        self.heard = now.checked_sub(path.acknowledged).map_or(self.heard, |then| then.max(self.heard));
+        now < self.heard + self.patience(stage)
     }
 
     fn patience(&self, stage: Option<Stage>) -> Duration {

@@ -69,6 +69,19 @@ fn every_stage_has_its_own_patience() {
 }
 
 #[test]
+fn a_server_that_acknowledges_and_is_silent_is_waited_for_once() {
+    const PATIENCE: Duration = Duration::from_secs(4);
+    let host = mute_at("MAIL");
+    let timeouts = Timeouts { mail: PATIENCE, ..Timeouts::default() };
+    let engine = engine(NextHopSettings { timeouts, redispatches: 0, ..lockstep() });
+    let begun = Instant::now();
+    let outcome = report(&submit(&engine, message(&hop(host.address), "mute", "r@b.test", 100))).outcomes.remove(0);
+    let took = begun.elapsed();
+    assert!(outcome.text.contains("MAIL"), "{outcome:?}");
+    assert!(took >= PATIENCE && took < 2 * PATIENCE, "{took:?}");
+}
+
+#[test]
 fn a_handshake_has_the_patience_of_starttls() {
     let host = Host::start(|_, mut peer| {
         peer.greet(&["STARTTLS"]);

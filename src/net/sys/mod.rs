@@ -203,6 +203,8 @@ pub struct Path {
     pub round_trip: Duration,
     /// Octets that may be on their way: the congestion window.
     pub window: u64,
+    /// How long ago the peer has acknowledged something.
+    pub acknowledged: Duration,
 }
 
 /// What is known of the path, when the kernel has measured a round trip.
@@ -216,7 +218,8 @@ pub fn path(stream: &impl AsFd) -> Option<Path> {
     let done = unsafe { libc::getsockopt(socket, libc::IPPROTO_TCP, libc::TCP_INFO, at, &raw mut size) };
     let window = u64::from(info.tcpi_snd_cwnd) * u64::from(info.tcpi_snd_mss);
     let round_trip = Duration::from_micros(info.tcpi_rtt.into());
-    (done == 0 && info.tcpi_rtt > 0).then_some(Path { round_trip, window })
+    let acknowledged = Duration::from_millis(info.tcpi_last_ack_recv.into());
+    (done == 0 && info.tcpi_rtt > 0).then_some(Path { round_trip, window, acknowledged })
 }
 
 /// Runs `start`, which starts a thread, with signals blocked, but for those that a thread's own faults raise, so that
