@@ -98,7 +98,7 @@ impl OpensslConnector {
             let mut waiting = match step {
                 Ok(stream) => return Ok(stream),
                 Err(HandshakeError::SetupFailure(error)) => return Err(self.failed(how, &error.to_string())),
-                Err(HandshakeError::Failure(failed)) => return Err(self.failed(how, &reason(&failed))),
+                Err(HandshakeError::Failure(failed)) => return Err(self.failed(how, &self.reason(&failed))),
                 Err(HandshakeError::WouldBlock(waiting)) => waiting,
             };
             waiting.get_mut().wait(how)?;
@@ -120,6 +120,16 @@ impl OpensslConnector {
             }
         };
         found.map(Vouched::Dane).map_err(|why| self.failed(how, &why))
+    }
+
+    /// Why a handshake failed: what is wrong with the certificate, if that is it. It is looked at also where any will do.
+    fn reason(&self, failed: &MidHandshakeSslStream<Below>) -> String {
+        match failed.ssl().verify_result() {
+            wrong if self.verifies && wrong != X509VerifyResult::OK => {
+                format!("certificate verify failed: {}", wrong.error_string())
+            }
+            _ => failed.error().to_string(),
+        }
     }
 
     /// What went wrong, for people.
@@ -173,14 +183,6 @@ fn keep(kept: &Sessions<Session>, ssl: &SslRef, index: Index<Ssl, Origin>, sessi
     if let Some(Origin { peer, since }) = ssl.ex_data(index).cloned() {
         let since = since.filter(|_| ssl.session_reused()).unwrap_or_else(Instant::now);
         kept.put(peer, session, since);
-    }
-}
-
-/// Why a handshake failed: what is wrong with the certificate, if that is it.
-fn reason(failed: &MidHandshakeSslStream<Below>) -> String {
-    match failed.ssl().verify_result() {
-        X509VerifyResult::OK => failed.error().to_string(),
-        wrong => format!("certificate verify failed: {}", wrong.error_string()),
     }
 }
 
