@@ -11,6 +11,9 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Instant;
 
+/// Farewells in a row after which a message is not sent again.
+const FAREWELLS: u32 = 3;
+
 /// A message with its progress. `T` is whatever the floor above needs back with it (the ticket).
 ///
 /// It goes from hand to hand many times, so what moves is a pointer.
@@ -32,6 +35,8 @@ pub struct Progress<T> {
     pub token: T,
     /// Attempts spent on connections that were lost and that it is to blame for.
     pub attempts: u32,
+    /// Connections in a row that the server has ended by a farewell (421, or 452 to MAIL) in the place of an answer to it.
+    pub farewells: u32,
     /// Its place in the queue, by which it is known there.
     pub place: Option<u64>,
     /// When it was submitted.
@@ -60,6 +65,7 @@ impl<T> Delivery<T> {
             content: message.content,
             token,
             attempts: 0,
+            farewells: 0,
             place: None,
             submitted: now,
             started: None,
@@ -101,6 +107,12 @@ impl<T> Progress<T> {
     /// chance.
     pub fn is_suspect(&self) -> bool {
         self.attempts > 1
+    }
+
+    /// Whether so many farewells have answered it that it must be what they are for. A server that takes so many
+    /// messages a connection says them to whoever is next, which is chance.
+    pub fn is_unwelcome(&self) -> bool {
+        self.farewells > FAREWELLS
     }
 
     /// Whether a recipient is left that has no outcome and is in no transaction.

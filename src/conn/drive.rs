@@ -202,7 +202,7 @@ impl<T: Token> Connection<T> {
                 Want::Content { id, offset, max } => self.supply(id, offset, max),
                 Want::Write => self.write(feed),
                 Want::Read => self.line.read(&mut self.session, feed.must_end_by()),
-                Want::Idle | Want::Handshake => self.idle(feed.is_stopping()),
+                Want::Idle | Want::Handshake => self.idle(feed),
                 Want::Closed => return self.finish(feed),
             }
             self.pass_on_events(feed);
@@ -299,12 +299,12 @@ impl<T: Token> Connection<T> {
     }
 
     /// Nothing to do: wait for work, for the server's farewell, or for the end of our patience.
-    fn idle(&mut self, stopping: bool) {
-        if stopping {
+    fn idle<F: Feed<Token = T> + ?Sized>(&mut self, feed: &F) {
+        if feed.is_stopping() {
             return self.session.quit();
         }
         let since = *self.idle_since.get_or_insert_with(Instant::now);
-        self.line.idle(&mut self.session, since);
+        self.line.idle(&mut self.session, since, feed.look_again_at());
     }
 
     /// Tells the floor above what has happened; whether anything had.

@@ -26,6 +26,10 @@ pub trait Feed {
     fn next(&mut self, vacancy: Vacancy<'_>) -> Option<Delivery<Self::Token>>;
     /// Messages that wait.
     fn waiting(&self) -> usize;
+    /// When to look for messages again, where nothing is in flight and nobody tells of any.
+    fn look_again_at(&self) -> Option<Instant> {
+        None
+    }
     /// Whether large content is to be held back, because smaller messages are on their way over other connections.
     fn must_yield(&self) -> bool {
         false

@@ -146,11 +146,12 @@ impl Line {
         }
     }
 
-    /// Nothing to do: waits for news, for the server's farewell, or for the end of the patience with an idle
-    /// connection, which began at `since`.
-    pub fn idle(&mut self, session: &mut Session, since: Instant) {
-        let until = since + self.timeouts.idle.min(LONGEST);
-        if self.wait(session, until) == Some(true) {
+    /// Nothing to do: waits for news, for the server's farewell, for the time to look `again`, or for the end of the
+    /// patience with an idle connection, which began at `since`.
+    pub fn idle(&mut self, session: &mut Session, since: Instant, again: Option<Instant>) {
+        let end = since + self.timeouts.idle.min(LONGEST);
+        let until = again.map_or(end, |again| again.min(end));
+        if self.wait(session, until) == Some(true) && is_past(Some(end)) {
             session.quit();
         }
     }

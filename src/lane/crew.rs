@@ -11,6 +11,8 @@
 //! lane left over tries again later, when messages of different bins are in each other's way or many wait, one at a
 //! time, after pauses that double and are scattered. Each success makes the plan larger again.
 
+mod late;
+
 use super::bins::{Bins, Plan};
 use super::member::{Carried, Handle, Member, Standing};
 use crate::config::NextHopSettings;
@@ -107,11 +109,13 @@ impl Crew {
     }
 
     /// Wakes the lanes that a message of this bin is news for. One that is full and has the bin looks again by itself,
-    /// with the next reply; one with larger bins may have to yield.
+    /// with the next reply; one with larger bins may have to yield, an idle one to step in for one that comes late.
     pub fn tell_of(&self, bin: usize) {
+        let expected = self.is_expected(bin);
         let is_news = |member: &&Member| {
             let own = self.plan.bins(member.group);
-            own.end > bin && !(member.is_full && own.contains(&bin))
+            let may_help = expected && member.standing == Standing::Connected && member.carried() == 0;
+            (own.end > bin && !(member.is_full && own.contains(&bin))) || may_help
         };
         self.members.iter().filter(is_news).for_each(|member| member.handle.news.signal());
     }

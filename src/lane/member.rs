@@ -119,6 +119,11 @@ impl Member {
         std::mem::replace(&mut self.standing, standing)
     }
 
+    /// Since when it stands as it does.
+    pub fn since(&self) -> Instant {
+        self.since
+    }
+
     /// Whether it has a session ready, or has tried to get one for no longer than this.
     pub fn is_ready_within(&self, patience: Duration, now: Instant) -> bool {
         match self.standing {

@@ -101,6 +101,19 @@ impl Queue {
         }
     }
 
+    /// Takes the message of these bins that would be the last, if there is room for it. For a server that has ended one
+    /// connection after another: those in front may be what it ends them for.
+    pub fn take_last(&mut self, bins: Range<usize>, vacancy: Vacancy<'_>) -> Taken {
+        let last = |bin: usize| {
+            let (key, job) = self.waiting.get(bin)?.jobs.last_key_value()?;
+            (vacancy.fits)(job.size()).then_some((bin, *key))
+        };
+        match bins.clone().filter_map(last).max_by_key(|(_, key)| *key) {
+            Some((bin, key)) => self.remove(bin, key),
+            None => self.take(bins, vacancy),
+        }
+    }
+
     /// What goes next when the front is a suspect.
     fn beside_suspect(&self, bins: Range<usize>, front: (usize, Key), vacancy: Vacancy<'_>) -> Option<(usize, Key)> {
         if vacancy.is_proven {

@@ -56,6 +56,11 @@ impl Trouble {
         self.fruitless.clear();
     }
 
+    /// Whether the next connection that is of no use is one too many.
+    pub fn is_last_chance(&self) -> bool {
+        self.fruitless.len() + 1 == FRUITLESS
+    }
+
     /// A connection was lost before any message was answered; `blamed` is the message it was lost with. Whether that is
     /// one too many.
     pub fn is_too_much(&mut self, blamed: Option<u64>) -> bool {

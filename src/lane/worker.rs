@@ -5,10 +5,10 @@
 
 use super::member::Handle;
 use super::report;
-use super::{Bell, Job, Obligation, Site};
+use super::{Bell, Carrier, Job, Obligation, Site};
 use crate::config::Level;
 use crate::conn::{Feed, Manners, Opener, Retry, Token, Vacancy, policy};
-use crate::mail::Route;
+use crate::mail::{Outcome, Route};
 use crate::net::with_signals_blocked;
 use crate::smtp::{Cause, CloseReason, Extensions};
 use crate::sync::{Budget, Permit, after, thread};
@@ -22,6 +22,10 @@ use std::time::{Duration, Instant};
 const CONNECTION_WAIT: Duration = Duration::from_secs(30);
 /// How often it looks, meanwhile, whether it is still wanted.
 const SLICE: Duration = Duration::from_millis(250);
+/// Where a connection of ours has ended so recently, a server that takes few may still count it: then it is tried again
+/// after these pauses, before the server counts as one that cannot be reached.
+const RECENTLY: Duration = Duration::from_secs(10);
+const PAUSES: [Duration; 3] = [Duration::from_millis(200), Duration::from_millis(800), Duration::from_secs(2)];
 
 /// One lane.
 struct Lane {
@@ -33,6 +37,8 @@ struct Lane {
     /// The last message that was charged with the end of the present connection, and why.
     blamed: Option<u64>,
     last_cause: Option<Cause>,
+    /// When the last connection has ended, if it was of use and ended by our side.
+    left: Option<Instant>,
     /// Of who waits for reports that were made since it waited last.
     bells: Vec<Bell>,
     /// The one that messages took last.
@@ -67,6 +73,7 @@ fn start_one(site: &Arc<Site>, handle: Handle) {
         regime: 0,
         blamed: None,
         last_cause: None,
+        left: None,
         bells: Vec::new(),
         route: None,
         offers_dsn: false,
@@ -115,7 +122,7 @@ impl Lane {
     fn serve(&mut self) {
         let Some(_permits) = self.wait_for_permits() else { return };
         self.prepare();
-        let mut connection = match self.site.connector.connect(&self.opener, &|| self.site.is_stopping()) {
+        let mut connection = match self.connect() {
             Ok(connection) => connection,
             Err(_) if self.site.is_stopping() => return,
             Err(outcome) => {
@@ -127,11 +134,27 @@ impl Lane {
         (self.blamed, self.last_cause) = (None, None);
         let reason = connection.run(self);
         self.step_down();
+        let by_us = matches!(reason, CloseReason::Quit(_) | CloseReason::Abandoned(_));
+        self.left = (by_us && connection.answered() > 0).then(Instant::now);
         if !matches!(reason, CloseReason::Quit(_)) {
             self.site.note_trouble(self.number, &reason.to_string());
         }
         self.judge(connection.is_fruitless(self.site.waiting(self.number) > 0), connection.answered() > 0, &reason);
         connection.close(&reason);
+    }
+
+    fn connect(&self) -> Result<Box<dyn Carrier>, Outcome> {
+        let mut pauses = PAUSES.into_iter();
+        loop {
+            let tried = self.site.connector.connect(&self.opener, &|| self.site.is_stopping());
+            let may_be_counted = self.left.is_some_and(|left| left.elapsed() < RECENTLY) && self.site.has_no_session();
+            match pauses.next() {
+                Some(pause) if tried.is_err() && may_be_counted && !self.site.is_stopping() => {
+                    self.opener.halt.pause(pause);
+                }
+                _ => return tried,
+            }
+        }
     }
 
     /// A connection begins with the settings that are in force when it is made.
@@ -239,6 +262,10 @@ impl Feed for Lane {
         self.site.waiting(self.number)
     }
 
+    fn look_again_at(&self) -> Option<Instant> {
+        self.site.look_again_at()
+    }
+
     fn must_yield(&self) -> bool {
         self.site.must_yield(self.number)
     }
@@ -281,7 +308,7 @@ impl Feed for Lane {
         }
         let outcome = policy::unsent(&retry.cause);
         self.last_cause = Some(retry.cause);
-        if job.attempts > self.opener.settings.redispatches {
+        if job.attempts > self.opener.settings.redispatches || job.is_unwelcome() {
             job.give_up(&outcome);
             return self.settle_on(job, server, level);
         }

@@ -6,7 +6,7 @@ use crate::sync::{Condvar, Mutex};
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Any thread signals it, and one waits on it.
 #[derive(Debug, Clone)]
@@ -36,6 +36,11 @@ impl Wake {
     /// Whether it is signalled, without clearing it.
     pub fn is_signalled(&self) -> bool {
         *self.shared.0.lock()
+    }
+
+    /// Another thread goes on meanwhile. Time does not pass here, and who pauses waits for nothing else.
+    pub fn pause(&self, _: Duration) {
+        crate::sync::thread::yield_now();
     }
 
     /// Waits until it is signalled, without clearing it, or until the moment has come. Whether it is signalled.

@@ -181,3 +181,42 @@ fn content_that_cannot_be_read_defers_its_message_and_puts_no_other_in_doubt() {
         assert_eq!((arrived(&sink).len(), sink.totals().connections), (10, 2));
     }
 }
+
+/// A server that answers 421 to the recipient `poison` and says yes to everything else.
+fn that_says_farewell_to_poison(offers: &'static [&'static str]) -> Host {
+    Host::start(move |_, mut peer| {
+        peer.greet(offers);
+        peer.serve(|line| match line {
+            "RCPT TO:<poison@b.test>" => Some("421 4.7.0 go away\r\n".to_owned()),
+            _ => yes(line),
+        });
+    })
+}
+
+#[test]
+fn a_message_that_gets_a_farewell_each_time_is_given_up_although_others_are_answered_meanwhile() {
+    for (offers, settings) in [(&[][..], lockstep()), (&["PIPELINING"], settings())] {
+        let host = that_says_farewell_to_poison(offers);
+        let (engine, hop) = (engine(NextHopSettings { redispatches: 10, ..settings }), hop(host.address));
+        let mut good = submit_many(&engine, &hop, "good", 3);
+        let poison = submit(&engine, message(&hop, "poison", "poison@b.test", 200));
+        good.extend(submit_many(&engine, &hop, "more", 60));
+        let report = report(&poison);
+        assert_eq!((report.outcomes[0].verdict, report.outcomes[0].code), (Verdict::Deferred, Some(421)));
+        all_delivered(&good);
+        assert!(host.connections() <= 8, "{} connections", host.connections());
+    }
+}
+
+#[test]
+fn messages_in_front_that_get_farewells_do_not_make_a_server_one_that_is_down() {
+    let host = that_says_farewell_to_poison(&[]);
+    let (engine, hop) = (engine(lockstep()), hop(host.address));
+    let poison: Vec<Inbox> =
+        (0..3).map(|n| submit(&engine, message(&hop, &format!("poison{n}"), "poison@b.test", 200))).collect();
+    let good = submit_many(&engine, &hop, "good", 40);
+    all_delivered(&good);
+    assert_eq!(verdicts(&poison), [Verdict::Deferred; 3]);
+    assert!(engine.trouble(&hop).is_none());
+    assert!(host.connections() <= 20, "{} connections", host.connections());
+}

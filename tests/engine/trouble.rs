@@ -2,7 +2,7 @@
 
 use crate::host::{Host, yes};
 use crate::place::*;
-use pipelane::config::NextHopSettings;
+use pipelane::config::{NextHopSettings, Order, Timeouts};
 use pipelane::mail::Verdict;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -112,4 +112,43 @@ fn a_server_that_refuses_everything_and_hangs_up_is_not_down() {
     let engine = engine(lockstep());
     assert_eq!(verdicts(&submit_many(&engine, &hop(host.address), "x", 30)), [Verdict::Failed; 30]);
     assert!(engine.trouble(&hop(host.address)).is_none());
+}
+
+#[test]
+fn a_server_that_still_counts_the_connection_before_is_asked_again_in_a_moment() {
+    let host = Host::start(|number, mut peer| {
+        if number == 1 {
+            return peer.say("421 4.7.0 one connection at a time\r\n");
+        }
+        peer.greet(&[]);
+        peer.serve(yes);
+    });
+    let (engine, hop) = (engine(settings()), hop(host.address));
+    all_delivered(&submit_many(&engine, &hop, "first", 1));
+    eventually("the idle connection is closed", || {
+        engine.status().channels.iter().all(|channel| channel.lanes.iter().all(|lane| lane.server.is_none()))
+    });
+    all_delivered(&submit_many(&engine, &hop, "second", 5));
+    assert_eq!(host.connections(), 3);
+}
+
+#[test]
+fn what_is_for_a_lane_that_is_never_greeted_goes_over_another() {
+    let host = Host::start(|number, mut peer| {
+        if number > 0 {
+            // In the queue of a server that serves one client at a time.
+            return peer.wait_for_end();
+        }
+        peer.greet(&[]);
+        peer.serve(yes);
+    });
+    let timeouts = Timeouts { idle: LONG * 4, ..Timeouts::default() };
+    let engine = engine(NextHopSettings { order: Order::Sorted, timeouts, ..settings() });
+    let hop = hop(host.address);
+    let small = submit(&engine, message(&hop, "small", "r@b.test", 200));
+    all_delivered(&[small]);
+    let large = submit(&engine, message(&hop, "large", "r@b.test", 100_000));
+    let small = submit(&engine, message(&hop, "another", "r@b.test", 200));
+    all_delivered(&[small, large]);
+    assert_eq!(host.connections(), 2);
 }

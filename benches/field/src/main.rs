@@ -43,6 +43,9 @@ mod postfix;
 #[allow(dead_code, missing_docs)]
 #[path = "../../../tests/zmailer/scheduler.rs"]
 mod scheduler;
+#[allow(dead_code, missing_docs)]
+#[path = "../../../tests/mta/sendmail.rs"]
+mod sendmail;
 
 mod case;
 mod goals;

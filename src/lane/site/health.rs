@@ -41,6 +41,11 @@ impl Site {
         self.fail(why);
     }
 
+    /// Whether no lane has a session.
+    pub fn has_no_session(&self) -> bool {
+        self.state.lock().crew.connected() == 0
+    }
+
     /// The last thing that went wrong with a lane, for who asks.
     pub fn note_trouble(&self, number: usize, text: &str) {
         if let Some(member) = self.state.lock().crew.member_mut(number) {

@@ -11,6 +11,7 @@
 
 mod disposal;
 mod health;
+mod late;
 mod offers;
 mod onward;
 mod regime;
@@ -323,10 +324,16 @@ impl State {
     /// The next message for this lane: of its own bins, or, when it has nothing else to do, of smaller ones.
     fn take(&mut self, number: usize, vacancy: Vacancy<'_>) -> Option<Job> {
         let (own, help) = (self.crew.own_bins(number), self.crew.bins_to_help(number, &self.queue));
-        let taken = match self.queue.take(own, vacancy) {
+        let is_last_chance = self.trouble.is_last_chance() && vacancy.is_empty && !vacancy.is_proven;
+        let taken = match is_last_chance {
+            true => self.queue.take_last(own, vacancy),
+            false => self.queue.take(own, vacancy),
+        };
+        let taken = match taken {
             Taken::Nothing if !help.is_empty() => self.queue.take(help, vacancy),
             taken => taken,
         };
+        let taken = if matches!(taken, Taken::Nothing) { self.take_for_the_late(number, vacancy) } else { taken };
         self.has_no_room(number, matches!(taken, Taken::NoRoom));
         match taken {
             Taken::Job(job) => Some(job),

@@ -79,6 +79,11 @@ impl Wake {
         matches!(poll(&mut [Watch::new(self.fd(), Interest::Read)], until), Ok(found) if found > 0)
     }
 
+    /// Waits for so long, or until it is signalled.
+    pub fn pause(&self, patience: Duration) {
+        self.wait(Some(Instant::now() + patience));
+    }
+
     /// For `poll(2)`.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.0.fd.as_fd()

@@ -315,8 +315,8 @@ fn is_not_consumed(flight: &Flying, reply: &Reply) -> bool {
     }
 }
 
-/// Whether a 452 speaks of the server's means, its disk mostly, rather than of the connection (RFC 3463, X.3.x and
-/// X.4.x).
+/// Whether a 452 speaks of the server's disk rather than of the connection (RFC 3463: X.3.1 and X.3.4; X.4.5 is
+/// Sendmail's).
 fn says_no_storage(reply: &Reply) -> bool {
-    reply.status().is_some_and(|status| matches!(status.subject, 3 | 4))
+    reply.status().is_some_and(|status| matches!((status.subject, status.detail), (3, 1 | 4) | (4, 5)))
 }
