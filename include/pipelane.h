@@ -378,7 +378,8 @@ typedef struct pipelane_report pipelane_report;
 /* The outcome of a recipient. */
 #define PIPELANE_NO_OUTCOME 0 /* there is no such recipient */
 #define PIPELANE_DELIVERED 1  /* the server has taken responsibility */
-#define PIPELANE_DEFERRED 2   /* not delivered: try again later */
+#define PIPELANE_DEFERRED 2   /* not delivered: try again later. Not at once: a next hop that cannot be reached defers all
+                                 that comes, at once too, until it is tried again, after 5 to 60 seconds */
 #define PIPELANE_FAILED 3     /* the server has refused for good: tell the sender */
 #define PIPELANE_IN_DOUBT 4   /* sent whole and never answered: delivered or not. Trying again may deliver it twice */
 

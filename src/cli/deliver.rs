@@ -8,8 +8,7 @@
 
 use super::signals::{Signals, ignore_hang_up};
 use clap::Args;
-use pipelane::config::keys::{KeyError, set_limits, set_next_hop};
-use pipelane::config::{Config, DEFAULT_FILE, NextHopSettings};
+use pipelane::config::{Config, DEFAULT_FILE};
 use pipelane::door::lmtp::is_queue_id;
 use pipelane::door::pipe::{self, Ending};
 use pipelane::engine::Engine;
@@ -119,24 +118,7 @@ fn message(arguments: &DeliverArgs) -> Result<(Config, Message), Ending> {
 /// The file that is named; else, when delivering from here, the usual one if there is one; and the options over it.
 fn settings(arguments: &DeliverArgs) -> Result<Config, String> {
     let usual = || Some(PathBuf::from(DEFAULT_FILE)).filter(|file| arguments.via.is_none() && file.exists());
-    let mut config = match arguments.config.clone().or_else(usual) {
-        Some(file) => Config::load(file).map_err(|errors| errors.to_string())?,
-        None => Config::default(),
-    };
-    let mut of_hop = NextHopSettings::clone(&config.settings(&arguments.next_hop));
-    for option in &arguments.option {
-        let (key, value) = option.split_once('=').ok_or_else(|| format!("-o {option}: expected KEY=VALUE"))?;
-        match set_next_hop(&mut of_hop, key, value) {
-            Err(KeyError::Unknown { .. }) => set_limits(&mut config.limits, key, value),
-            done => done,
-        }
-        .map_err(|error| format!("-o {option}: {error}"))?;
-    }
-    if let Some((key, why)) = of_hop.conflict() {
-        return Err(format!("{key}: {why}"));
-    }
-    config.next_hops.insert(arguments.next_hop.clone(), Arc::new(of_hop));
-    Ok(config)
+    super::settings::settings(arguments.config.clone().or_else(usual), &arguments.option, &arguments.next_hop)
 }
 
 /// A directory is the runtime directory of the resident engine.

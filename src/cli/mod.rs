@@ -8,6 +8,7 @@ mod plain;
 pub mod probe;
 mod reload;
 pub mod serve;
+mod settings;
 mod signals;
 pub mod sink;
 pub mod status;

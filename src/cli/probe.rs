@@ -1,11 +1,13 @@
 //! `pipelane probe NEXTHOP`: what a server offers and how far up the ladder it can be trusted, without sending mail.
 
+use super::settings::settings;
 use clap::Args;
 use pipelane::config::{Level, NextHopSettings, Timeouts};
 use pipelane::conn::{Connection, Ledger, Manners, Opener, Server, Servers, Token, Ways};
 use pipelane::mail::NextHop;
 use pipelane::net::{Endpoint, Wake};
 use pipelane::smtp::Extensions;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,6 +17,12 @@ use std::time::{Duration, Instant};
 pub struct ProbeArgs {
     /// [host]:port, host:port, [host], domain or unix:/path, or several with commas.
     next_hop: NextHop,
+    /// A configuration file: the session is as pipelane serve would have it (tls, auth_file, protocol ...).
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Set a key of the next hop over what the file says (such as protocol=lmtp); may be given several times.
+    #[arg(short, value_name = "KEY=VALUE")]
+    option: Vec<String>,
     /// The name in EHLO; the host's own when not given.
     #[arg(long, value_name = "NAME")]
     helo_name: Option<String>,
@@ -46,15 +54,17 @@ pub fn run(args: ProbeArgs) -> ExitCode {
 }
 
 fn probe(args: &ProbeArgs) -> Result<(), String> {
+    let config = settings(args.config.clone(), &args.option, &args.next_hop)?;
+    let mut settings = NextHopSettings::clone(&config.settings(&args.next_hop));
     let patience = Duration::from_secs(args.timeout);
-    let timeouts = Timeouts {
+    settings.timeouts = Timeouts {
         connect: patience,
         greeting: patience,
         starttls: patience,
         data_done: patience,
-        ..Timeouts::default()
+        ..settings.timeouts
     };
-    let settings = NextHopSettings { helo_name: args.helo_name.clone(), timeouts, ..NextHopSettings::default() };
+    settings.helo_name = args.helo_name.clone().or(settings.helo_name);
     let opener = Opener {
         next_hop: args.next_hop.clone(),
         settings: Arc::new(settings),
@@ -67,7 +77,7 @@ fn probe(args: &ProbeArgs) -> Result<(), String> {
         halt: Wake::new().map_err(|error| error.to_string())?,
     };
     let started = Instant::now();
-    let ways = Ways::default();
+    let ways = Ways::new(&config.limits);
     let open = |server: &Arc<Server>, refused: &[Endpoint]| {
         Connection::<Nothing>::open(&opener, &ways.connectors, server, refused, &|| None)
     };
@@ -81,6 +91,9 @@ fn probe(args: &ProbeArgs) -> Result<(), String> {
         connection.round_trip().as_secs_f64()
     );
     println!("encrypted   {}", connection.agreed().map_or("no".to_owned(), |agreed| format!("yes: {agreed}")));
+    if let Some(mechanism) = connection.session().logged_in() {
+        println!("logged in   by {mechanism}");
+    }
     println!("offers      {}", offers(connection.offered()));
     let honest = connection.probe();
     let (level, why) = verdict(connection.offered(), honest);
@@ -137,10 +150,24 @@ mod tests {
     use super::*;
     use pipelane::sink::{Personality, Sink, SinkOptions};
 
+    #[test]
+    fn the_session_is_as_the_options_say_and_a_wrong_one_is_named() {
+        let sink = Sink::start(SinkOptions::default()).expect("a sink");
+        let next_hop: NextHop = format!("[127.0.0.1]:{}", sink.address().port()).parse().expect("a next hop");
+        let with = |option: &str| {
+            let option = vec![option.to_owned()];
+            probe(&ProbeArgs { next_hop: next_hop.clone(), config: None, option, helo_name: None, timeout: 5 })
+        };
+        assert_eq!(with("protocol=smtp"), Ok(()));
+        let refused = with("protocol=lmtp").expect_err("it speaks SMTP");
+        assert!(refused.contains("refused the session: 50"), "{refused}");
+        assert_eq!(with("protocl=lmtp").expect_err("no key").split(':').next(), Some("-o protocl=lmtp"));
+    }
+
     fn probed(like: Personality) -> Result<(), String> {
         let sink = Sink::start(SinkOptions { like: Some(like), ..SinkOptions::default() }).expect("a sink");
         let next_hop = format!("[127.0.0.1]:{}", sink.address().port()).parse().expect("a next hop");
-        probe(&ProbeArgs { next_hop, helo_name: None, timeout: 1 })
+        probe(&ProbeArgs { next_hop, config: None, option: Vec::new(), helo_name: None, timeout: 1 })
     }
 
     #[test]
