@@ -2,7 +2,7 @@
 
 use super::settings::settings;
 use clap::Args;
-use pipelane::config::{Level, NextHopSettings, Timeouts};
+use pipelane::config::{Level, NextHopSettings, Timeouts, Trust};
 use pipelane::conn::{Connection, Ledger, Manners, Opener, Server, Servers, Token, Ways};
 use pipelane::mail::NextHop;
 use pipelane::net::{Endpoint, Wake};
@@ -65,6 +65,8 @@ fn probe(args: &ProbeArgs) -> Result<(), String> {
         ..settings.timeouts
     };
     settings.helo_name = args.helo_name.clone().or(settings.helo_name);
+    // What the server can is to be found out, whatever is to be made of it.
+    (settings.max_level, settings.trust) = (Level::Stream, Trust::Learned);
     let opener = Opener {
         next_hop: args.next_hop.clone(),
         settings: Arc::new(settings),

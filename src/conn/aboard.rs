@@ -209,6 +209,7 @@ impl<T: Token> Aboard<T> {
 
 impl<T> Passenger<T> {
     fn answered(&mut self, recipients: &[usize], answers: &Answers) {
+        self.delivery.farewells = 0;
         self.delivery.answered(recipients, answers);
     }
 

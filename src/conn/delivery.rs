@@ -35,7 +35,8 @@ pub struct Progress<T> {
     pub token: T,
     /// Attempts spent on connections that were lost and that it is to blame for.
     pub attempts: u32,
-    /// Connections in a row that the server has ended by a farewell (421, or 452 to MAIL) in the place of an answer to it.
+    /// Connections in a row that the server has ended by a farewell (421, or 452 to MAIL) in the place of an answer to
+    /// it.
     pub farewells: u32,
     /// Its place in the queue, by which it is known there.
     pub place: Option<u64>,
@@ -166,7 +167,7 @@ impl<T> Progress<T> {
         for (place, index) in recipients.iter().enumerate() {
             let refused = || said.recipient(place).filter(|reply| reply.is_negative());
             match said.verdict(place).or_else(refused) {
-                Some(reply) => self.settle(*index, policy::answered(reply)),
+                Some(reply) => self.settle(*index, policy::refused(reply, said.is_behind_an_accepted(place))),
                 None => self.settle(*index, outcome.clone()),
             }
         }
@@ -177,7 +178,8 @@ impl<T> Progress<T> {
     pub fn unsent(&mut self, recipients: &[usize], said: &Said) -> bool {
         let before = self.remaining.len();
         for (place, index) in recipients.iter().enumerate() {
-            let refused = || said.recipient(place).filter(|reply| reply.is_permanent());
+            let is_full = |reply: &Reply| policy::is_overflow(reply, said.is_behind_an_accepted(place));
+            let refused = || said.recipient(place).filter(|reply| reply.is_permanent() && !is_full(reply));
             match said.verdict(place).or_else(refused) {
                 Some(reply) => self.settle(*index, policy::answered(reply)),
                 None => self.remaining.push(*index),
@@ -303,6 +305,24 @@ mod tests {
         one.next_transaction(9, 9);
         one.settle(0, Outcome::deferred(crate::mail::EnhancedStatus::new(4, 4, 2), "our own"));
         assert!(!one.put_off(), "no server has said so");
+    }
+
+    #[test]
+    fn who_was_too_many_in_a_transaction_that_was_cut_off_is_no_failure() {
+        let said = || {
+            let full = Reply::new(552, &["5.5.3 too many recipients"]);
+            Said::new(vec![Reply::new(250, &["ok"]), full.clone(), Reply::new(550, &["5.1.1 no"]), full], Vec::new())
+        };
+        let mut unsent = delivery(&["a@x", "b@x", "c@x", "d@x"]);
+        let transaction = unsent.next_transaction(9, 9);
+        assert!(unsent.unsent(&transaction.recipients, &said()), "one is settled");
+        assert_eq!(unsent.next_transaction(9, 9).recipients, [0, 1, 3]);
+        let mut doubtful = delivery(&["a@x", "b@x", "c@x", "d@x"]);
+        let transaction = doubtful.next_transaction(9, 9);
+        let doubt = policy::in_doubt(&crate::smtp::Cause::Lost("gone".into()));
+        doubtful.in_doubt(&transaction.recipients, &said(), &doubt);
+        let verdicts: Vec<Verdict> = doubtful.outcomes().iter().map(|o| o.verdict).collect();
+        assert_eq!(verdicts, [Verdict::InDoubt, Verdict::Deferred, Verdict::Failed, Verdict::Deferred]);
     }
 
     #[test]

@@ -22,7 +22,7 @@ use super::yielding::{Grant, Yielding};
 use crate::config::Level;
 use crate::net::Endpoint;
 use crate::net::tls::Connectors;
-use crate::smtp::{CloseReason, End, Event, Extensions, Fact, Session, Stage, TransactionId, Want, command};
+use crate::smtp::{Cause, CloseReason, End, Event, Extensions, Fact, Session, Stage, TransactionId, Want, command};
 use log::{debug, warn};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -40,6 +40,8 @@ pub struct Connection<T> {
     pace: Pace,
     yielding: Yielding,
     idle_since: Option<Instant>,
+    /// The server has taken a sender and said 421 to a recipient: it lives, whatever it has against that one.
+    is_alive: bool,
     begun: u64,
     answered: u64,
 }
@@ -92,6 +94,7 @@ impl<T: Token> Connection<T> {
             pace: Pace::default(),
             yielding: Yielding::default(),
             idle_since: None,
+            is_alive: false,
             begun: 0,
             answered: 0,
         }
@@ -120,7 +123,7 @@ impl<T: Token> Connection<T> {
     /// Whether it has ended before the server had answered a transaction, though some were begun or `wanted` to be.
     pub fn is_fruitless(&self, wanted: bool) -> bool {
         let in_order = matches!(self.session.closed(), Some(CloseReason::Quit(_)));
-        self.answered == 0 && (self.begun > 0 || (wanted && !in_order))
+        self.answered == 0 && !self.is_alive && (self.begun > 0 || (wanted && !in_order))
     }
 
     /// Reply of the server to EHLO, measured.
@@ -338,6 +341,8 @@ impl<T: Token> Connection<T> {
             let size = self.aboard.delivery(id).map_or(0, |delivery| delivery.size());
             let flight = self.pace.answered(id, size, Instant::now());
             flight.into_iter().for_each(|flight| self.session.flight_returned(flight));
+        } else if let End::Unsent { cause: Cause::Closing(_), said } = &end {
+            self.is_alive = self.is_alive || said.has_farewell_to_a_recipient();
         }
         let Some(berth) = self.aboard.ended(id, level, end, self.answered > 0) else { return };
         let goes_on = !self.session.is_retired() && self.session.closed().is_none();

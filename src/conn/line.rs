@@ -187,15 +187,15 @@ impl Line {
     }
 
     /// On a slow line a command may not have arrived yet: the clock starts anew with the last octets that the peer has
-    /// acknowledged. Whether that leaves it time.
+    /// acknowledged, or, over a UNIX socket, where nobody knows when that was, read. Whether that leaves it time.
     fn is_moving(&mut self, stage: Option<Stage>) -> bool {
         let left = self.stream.unsent().unwrap_or(0);
         let before = self.unacknowledged.replace(left).unwrap_or(0);
-        let Some(path) = self.stream.path().filter(|_| left < before && stage != Some(Stage::Proof)) else {
+        if left >= before || stage == Some(Stage::Proof) {
             return false;
-        };
-        let now = Instant::now();
-        self.heard = now.checked_sub(path.acknowledged).map_or(self.heard, |then| then.max(self.heard));
+        }
+        let (now, ago) = (Instant::now(), self.stream.path().map_or(Duration::ZERO, |path| path.acknowledged));
+        self.heard = now.checked_sub(ago).map_or(self.heard, |then| then.max(self.heard));
         now < self.heard + self.patience(stage)
     }
 

@@ -23,7 +23,7 @@
 //! | the same behind the content, in LMTP               | that recipient failed, deferred            |
 //! | 5yz, 4yz to RCPT                                   | that recipient failed, deferred            |
 //! | 452 to RCPT behind accepted ones, too many         | that recipient in a transaction of its own |
-//! | 421, 452 to MAIL behind accepted messages          | sent again on another connection           |
+//! | 421 (to the only RCPTs too), 452 to MAIL behind accepted messages | sent again on another connection, four times in a row at the most |
 //! | SIZE, 8BITMIME, SMTPUTF8 not enough                | failed 5.3.4, 5.6.3, 5.6.7, nothing sent   |
 //! | connection lost before the content was sent whole  | sent again, a bounded number of times      |
 //! | the same, with another message to blame            | sent again, see [`super::aboard`]          |
@@ -47,6 +47,8 @@ const TLS_FAILED: EnhancedStatus = EnhancedStatus::new(4, 7, 5);
 const NO_AUTH: EnhancedStatus = EnhancedStatus::new(4, 7, 0);
 /// Credentials invalid (RFC 5248, X.7.8).
 const AUTH_REFUSED: EnhancedStatus = EnhancedStatus::new(4, 7, 8);
+/// Too many recipients (RFC 3463, X.5.3).
+const FULL: EnhancedStatus = EnhancedStatus::new(4, 5, 3);
 /// System incorrectly configured (RFC 3463, X.3.5).
 const MISCONFIGURED: EnhancedStatus = EnhancedStatus::new(4, 3, 5);
 
@@ -59,6 +61,11 @@ pub fn answered(reply: &Reply) -> Outcome {
     };
     let status = reply.status().filter(|s| s.class == class).unwrap_or(EnhancedStatus::new(class, 0, 0));
     Outcome { verdict, status, code: Some(reply.code), text: reply.text() }
+}
+
+/// The same in a transaction that was cut off, where a recipient that was too many has not got into a further one.
+pub fn refused(reply: &Reply, behind_accepted: bool) -> Outcome {
+    if is_overflow(reply, behind_accepted) { as_temporary(reply, FULL) } else { answered(reply) }
 }
 
 /// What a message comes to that the server has declared not to take.
@@ -114,6 +121,12 @@ pub fn unopened(error: &OpenError) -> Outcome {
         }
         OpenError::Broken { .. } => Outcome::deferred(LOST, error.to_string()),
     }
+}
+
+/// Whether a server that could not be reached may have no room for one connection more: it does not answer, hangs up, or
+/// says so.
+pub fn is_turned_away(outcome: &Outcome) -> bool {
+    outcome.code == Some(421) || (outcome.code.is_none() && [UNREACHABLE, LOST].contains(&outcome.status))
 }
 
 /// There was no server to try. No next hop is without one, so this is our own fault.

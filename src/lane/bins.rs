@@ -3,7 +3,7 @@
 //! A message goes to the first **bin** whose bound is not below its size. The bins are dealt out to **groups** of
 //! lanes: a group owns one bin, or, where there are fewer connections than bins, some neighbouring ones, and every bin
 //! has exactly one group. A lane takes messages of its own group's bins, and smaller ones when it has nothing else to
-//! do; never larger ones.
+//! do; larger ones only in the place of a lane that does not come to a connection (`super::crew`).
 
 use crate::config::NextHopSettings;
 use std::ops::Range;

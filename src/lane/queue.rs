@@ -101,14 +101,15 @@ impl Queue {
         }
     }
 
-    /// Takes the message of these bins that would be the last, if there is room for it. For a server that has ended one
-    /// connection after another: those in front may be what it ends them for.
+    /// Takes the message of these bins that would be the last, of those that are no suspects and that there is room for.
+    /// For a server that has ended one connection after another: those in front may be what it ends them for.
     pub fn take_last(&mut self, bins: Range<usize>, vacancy: Vacancy<'_>) -> Taken {
+        let suits = |job: &Job| !job.is_suspect() && (vacancy.fits)(job.size());
         let last = |bin: usize| {
-            let (key, job) = self.waiting.get(bin)?.jobs.last_key_value()?;
-            (vacancy.fits)(job.size()).then_some((bin, *key))
+            let jobs = &self.waiting.get(bin)?.jobs;
+            jobs.iter().rev().find(|(_, job)| suits(job)).map(|(key, _)| (bin, *key))
         };
-        match bins.clone().filter_map(last).max_by_key(|(_, key)| *key) {
+        match bins.clone().filter_map(last).max_by_key(|(bin, key)| late(*bin, *key)) {
             Some((bin, key)) => self.remove(bin, key),
             None => self.take(bins, vacancy),
         }
@@ -128,8 +129,7 @@ impl Queue {
             let jobs = &self.waiting.get(bin)?.jobs;
             jobs.iter().find(|(_, job)| wanted(job)).map(|(key, _)| (bin, *key))
         };
-        let late = |bin: usize| BIN_STEP * u32::try_from(bin).unwrap_or(u32::MAX);
-        bins.filter_map(first).min_by_key(|(bin, (rank, place))| (*rank + late(*bin), *place))
+        bins.filter_map(first).min_by_key(|(bin, key)| late(*bin, *key))
     }
 
     fn job(&self, bin: usize, key: Key) -> Option<&Job> {
@@ -198,6 +198,11 @@ impl Queue {
     pub fn oldest(&self, bin: usize) -> Option<Instant> {
         self.waiting.get(bin)?.jobs.values().map(|job| job.submitted).min()
     }
+}
+
+/// Where a message of this bin stands among those of others.
+fn late(bin: usize, (rank, place): Key) -> Key {
+    (rank + BIN_STEP * u32::try_from(bin).unwrap_or(u32::MAX), place)
 }
 
 /// Where a message stands among others: as if it had come later by a step for each step of priority below the highest.

@@ -23,9 +23,10 @@ const CONNECTION_WAIT: Duration = Duration::from_secs(30);
 /// How often it looks, meanwhile, whether it is still wanted.
 const SLICE: Duration = Duration::from_millis(250);
 /// Where a connection of ours has ended so recently, a server that takes few may still count it: then it is tried again
-/// after these pauses, before the server counts as one that cannot be reached.
+/// after these pauses (in milliseconds), before the server counts as one that cannot be reached. Sendmail, which has
+/// counted all its children, counts them again after 15 seconds.
 const RECENTLY: Duration = Duration::from_secs(10);
-const PAUSES: [Duration; 3] = [Duration::from_millis(200), Duration::from_millis(800), Duration::from_secs(2)];
+const PAUSES: [u64; 5] = [200, 800, 2000, 4000, 9000];
 
 /// One lane.
 struct Lane {
@@ -121,7 +122,6 @@ impl Lane {
     /// One connection, from dialling to its end.
     fn serve(&mut self) {
         let Some(_permits) = self.wait_for_permits() else { return };
-        self.prepare();
         let mut connection = match self.connect() {
             Ok(connection) => connection,
             Err(_) if self.site.is_stopping() => return,
@@ -143,16 +143,19 @@ impl Lane {
         connection.close(&reason);
     }
 
-    fn connect(&self) -> Result<Box<dyn Carrier>, Outcome> {
-        let mut pauses = PAUSES.into_iter();
+    /// A session, also with a server that does not take one at once.
+    fn connect(&mut self) -> Result<Box<dyn Carrier>, Outcome> {
+        let may_be_counted = self.left.is_some_and(|left| left.elapsed() < RECENTLY);
+        let mut pauses = PAUSES.into_iter().filter(|_| may_be_counted);
         loop {
-            let tried = self.site.connector.connect(&self.opener, &|| self.site.is_stopping());
-            let may_be_counted = self.left.is_some_and(|left| left.elapsed() < RECENTLY) && self.site.has_no_session();
+            self.prepare();
+            let refused = match self.site.connector.connect(&self.opener, &|| self.site.is_stopping()) {
+                Err(outcome) if policy::is_turned_away(&outcome) && self.site.has_no_session() => outcome,
+                result => return result,
+            };
             match pauses.next() {
-                Some(pause) if tried.is_err() && may_be_counted && !self.site.is_stopping() => {
-                    self.opener.halt.pause(pause);
-                }
-                _ => return tried,
+                Some(pause) if !self.site.is_stopping() => self.opener.halt.pause(Duration::from_millis(pause)),
+                _ => return Err(refused),
             }
         }
     }

@@ -5,7 +5,7 @@ use crate::host::{Host, yes};
 use crate::place::*;
 use pipelane::config::{Level, NextHopSettings};
 use pipelane::lane::Inbox;
-use pipelane::mail::{Content, ContentBuilder, ContentRules, Verdict};
+use pipelane::mail::{Address, Content, ContentBuilder, ContentRules, Envelope, Message, Verdict};
 use pipelane::sink::SinkOptions;
 use std::sync::Mutex;
 use std::sync::mpsc::channel;
@@ -209,14 +209,65 @@ fn a_message_that_gets_a_farewell_each_time_is_given_up_although_others_are_answ
 }
 
 #[test]
-fn messages_in_front_that_get_farewells_do_not_make_a_server_one_that_is_down() {
-    let host = that_says_farewell_to_poison(&[]);
+fn messages_that_get_farewells_do_not_make_a_server_one_that_is_down() {
+    // All of them in front; or two, and one at the end.
+    for front in [3, 2] {
+        let host = that_says_farewell_to_poison(&[]);
+        let (engine, hop) = (engine(lockstep()), hop(host.address));
+        let poison = |n: usize| submit(&engine, message(&hop, &format!("poison{n}"), "poison@b.test", 200));
+        let mut bad: Vec<Inbox> = (0..front).map(poison).collect();
+        let good = submit_many(&engine, &hop, "good", 40);
+        bad.extend((front..3).map(poison));
+        all_delivered(&good);
+        assert_eq!(verdicts(&bad), [Verdict::Deferred; 3]);
+        assert!(engine.trouble(&hop).is_none());
+        assert!(host.connections() <= 20, "{} connections", host.connections());
+    }
+}
+
+#[test]
+fn messages_whose_sender_gets_a_farewell_do_not_make_a_server_one_that_is_down() {
+    let host = Host::start(|_, mut peer| {
+        peer.greet(&[]);
+        peer.serve(|line| match line {
+            "MAIL FROM:<poison@a.test>" => Some("421 4.7.0 go away\r\n".to_owned()),
+            _ => yes(line),
+        });
+    });
     let (engine, hop) = (engine(lockstep()), hop(host.address));
-    let poison: Vec<Inbox> =
-        (0..3).map(|n| submit(&engine, message(&hop, &format!("poison{n}"), "poison@b.test", 200))).collect();
-    let good = submit_many(&engine, &hop, "good", 40);
-    all_delivered(&good);
-    assert_eq!(verdicts(&poison), [Verdict::Deferred; 3]);
+    let poison = |n: usize| {
+        let message = message(&hop, &format!("poison{n}"), "r@b.test", 200);
+        let sender = Address::parse("poison@a.test").expect("an address");
+        let envelope = Envelope { sender, ..Envelope::clone(&message.envelope) }.into();
+        submit(&engine, Message { envelope, ..message })
+    };
+    let bad: Vec<Inbox> = (0..3).map(poison).collect();
+    all_delivered(&submit_many(&engine, &hop, "good", 40));
+    assert_eq!(verdicts(&bad), [Verdict::Deferred; 3]);
     assert!(engine.trouble(&hop).is_none());
-    assert!(host.connections() <= 20, "{} connections", host.connections());
+}
+
+#[test]
+fn a_message_of_which_each_connection_takes_some_recipients_goes_on() {
+    // Two recipients a transaction, one transaction a connection.
+    let host = Host::start(|_, mut peer| {
+        peer.greet(&[]);
+        let (mut transactions, mut recipients) = (0, 0);
+        peer.serve(|line| {
+            transactions += usize::from(line.starts_with("MAIL"));
+            recipients = if line.starts_with("RCPT") { recipients + 1 } else { 0 };
+            match line.get(..4) {
+                Some("MAIL") if transactions > 1 => Some("421 4.7.0 one a connection\r\n".to_owned()),
+                Some("RCPT") if recipients > 2 => Some("452 4.5.3 two at a time\r\n".to_owned()),
+                _ => yes(line),
+            }
+        });
+    });
+    let (engine, hop) = (engine(lockstep()), hop(host.address));
+    let recipients = (0..20).map(|n| Address::parse(&format!("r{n}@b.test")).expect("an address")).collect();
+    let one = message(&hop, "many", "r@b.test", 200);
+    let envelope = Envelope::new(one.envelope.sender.clone(), recipients).into();
+    let report = report(&submit(&engine, Message { envelope, ..one }));
+    let delivered = report.outcomes.iter().filter(|outcome| outcome.is_delivered()).count();
+    assert_eq!((delivered, host.connections()), (20, 10), "{report:?}");
 }

@@ -200,6 +200,27 @@ fn a_suspect_of_one_bin_gives_way_to_the_innocent_of_another() {
 }
 
 #[test]
+fn the_last_is_the_last_of_all_bins_that_is_no_suspect_and_has_room() {
+    let places = |queue: &mut Queue, fits: &dyn Fn(u64) -> bool| {
+        let empty = Vacancy { fits, is_empty: true, is_proven: false };
+        let taken = std::iter::from_fn(|| match queue.take_last(0..4, empty) {
+            Taken::Job(job) => job.place,
+            Taken::NoRoom | Taken::Nothing => None,
+        });
+        taken.collect::<Vec<u64>>()
+    };
+    // The large one came before the small one and goes behind it.
+    let (mut queue, _inboxes) = sorted_queue(&[(0, 10), (3, 5), (0, 0)]);
+    assert_eq!(places(&mut queue, &|_| true), [1, 0, 2]);
+    let (mut queue, _inboxes) = sorted_queue(&[(0, 0), (0, 1), (3, 2)]);
+    let Taken::Job(mut suspect) = queue.take(0..1, vacancy(true, true)) else { panic!("one waits") };
+    suspect.attempts = 2;
+    queue.put(suspect);
+    assert_eq!(places(&mut queue, &|size| size < 1000), [1], "no suspect, and none that there is no room for");
+    assert_eq!(places(&mut queue, &|_| true), [2, 0], "a suspect when no other is left");
+}
+
+#[test]
 fn the_abandoned_are_found_in_every_bin() {
     let (mut queue, mut inboxes) = sorted_queue(&[(0, 0), (1, 0), (2, 0), (3, 0), (3, 1)]);
     drop((inboxes.remove(3), inboxes.remove(1)));

@@ -1,10 +1,12 @@
 //! Whether a site can be reached: what its lanes tell of their connections, and what follows from it.
 
-use super::Site;
+use super::{Site, State, Taken};
+use crate::conn::Vacancy;
 use crate::lane::Offers;
 use crate::lane::member::Standing;
 use crate::mail::Outcome;
 use crate::smtp::Extensions;
+use std::ops::Range;
 use std::time::Instant;
 
 impl Site {
@@ -95,5 +97,16 @@ impl Site {
     /// Why the site cannot be used at this time.
     pub fn trouble(&self) -> Option<Outcome> {
         self.state.lock().trouble.now(Instant::now()).cloned()
+    }
+}
+
+impl State {
+    /// The next message of a lane's own bins. Where the server has ended one connection after another, the last chance
+    /// before it counts as one that is down is given to the message that would go last.
+    pub(super) fn take_own(&mut self, own: Range<usize>, vacancy: Vacancy<'_>) -> Taken {
+        match self.trouble.is_last_chance() && vacancy.is_empty && !vacancy.is_proven {
+            true => self.queue.take_last(own, vacancy),
+            false => self.queue.take(own, vacancy),
+        }
     }
 }

@@ -263,6 +263,7 @@ impl Site {
         let wanted = !self.is_stopping() && state.wants_connection(number);
         if wanted {
             state.crew.stand(number, Standing::Connecting, Instant::now());
+            state.crew.tell_idle();
         }
         let reach = state.crew.reach();
         let entered = self.staff_from(reach, &mut state);
@@ -321,15 +322,11 @@ impl Site {
 }
 
 impl State {
-    /// The next message for this lane: of its own bins, or, when it has nothing else to do, of smaller ones.
+    /// The next message for this lane: of its own bins, or, when it has nothing else to do, of smaller ones, or of those
+    /// of a lane that does not come to a connection.
     fn take(&mut self, number: usize, vacancy: Vacancy<'_>) -> Option<Job> {
         let (own, help) = (self.crew.own_bins(number), self.crew.bins_to_help(number, &self.queue));
-        let is_last_chance = self.trouble.is_last_chance() && vacancy.is_empty && !vacancy.is_proven;
-        let taken = match is_last_chance {
-            true => self.queue.take_last(own, vacancy),
-            false => self.queue.take(own, vacancy),
-        };
-        let taken = match taken {
+        let taken = match self.take_own(own, vacancy) {
             Taken::Nothing if !help.is_empty() => self.queue.take(help, vacancy),
             taken => taken,
         };

@@ -247,9 +247,11 @@ fn interrupted(mut flight: Flying, written: u64, reason: &CloseReason) -> End {
     if let Some(cause) = flight.given_up.take_if(|_| !whole) {
         return End::unsent(cause);
     }
+    let is_partly_known = flight.unsure && flight.verdicts.first().is_some_and(|verdict| verdict.1.code != 421);
     let said = flight.take_said();
+    let said = if is_partly_known { said.certain() } else { said };
     match reason {
-        CloseReason::ByServer(reply) => {
+        CloseReason::ByServer(reply) if !is_partly_known => {
             End::Unsent { cause: Cause::Closing(reply.clone()), said: said.without_farewells() }
         }
         other if whole => End::InDoubt { cause: Cause::Lost(other.to_string()), said },
@@ -276,21 +278,32 @@ fn conclude(flight: &mut Flying) -> End {
     if let Some(cause) = flight.given_up.take_if(|_| flight.content_end.is_none()) {
         return End::unsent(cause);
     }
-    // A farewell in the place of the verdict on MAIL, on recipients of whom none is accepted, or on the accepted ones is
-    // no verdict.
-    let (decides, to_recipients) = match flight.has_accepted_recipient() {
-        true => (&flight.decision, [].iter()),
-        false => (&flight.mail, flight.recipients.iter()),
-    };
-    let verdicts = flight.verdicts.iter().map(|verdict| &verdict.1);
-    if let Some(reply) = decides.iter().chain(to_recipients).chain(verdicts).find(|reply| reply.code == 421) {
-        let cause = Cause::Closing(reply.clone());
-        return End::Unsent { cause, said: flight.take_said().without_farewells() };
+    if let Some(cause) = farewell(flight) {
+        let is_last = flight.verdicts.last().is_some_and(|verdict| verdict.1.code == 421);
+        let said = flight.take_said().without_farewells();
+        // It may have come instead of replies that the server has left out.
+        return match flight.unsure && is_last && said.has_verdicts() {
+            true => End::InDoubt { cause, said: said.certain() },
+            false => End::Unsent { cause, said },
+        };
     }
     match flight.answers() {
         Some(answers) => End::Answered(answers),
         None => End::unsent(Cause::Cancelled),
     }
+}
+
+/// A farewell in the place of the verdict on MAIL, on recipients of whom none is accepted, or on the accepted ones is no
+/// verdict.
+fn farewell(flight: &Flying) -> Option<Cause> {
+    let (decides, to_recipients) = match (flight.has_accepted_recipient(), flight.mail_refused()) {
+        (true, _) => (&flight.decision, [].iter()),
+        (false, true) => (&flight.mail, [].iter()),
+        (false, false) => (&flight.mail, flight.recipients.iter()),
+    };
+    let verdicts = flight.verdicts.iter().map(|verdict| &verdict.1);
+    let found = decides.iter().chain(to_recipients).chain(verdicts).find(|reply| reply.code == 421);
+    found.map(|reply| Cause::Closing(reply.clone()))
 }
 
 /// "Too many recipients" (RFC 5321 section 4.5.3.1.10): from some place on, after accepted ones, every RCPT was refused,

@@ -306,6 +306,7 @@ impl Session {
         let first = if self.clean { Step::Mail } else { Step::Reset };
         let mut flight = Flying::new(id, what, level, chunked, first);
         flight.has_reset = !self.clean || self.clean_by_reset;
+        flight.unsure = self.may_leave_out(&flight.what);
         self.tally.begun();
         self.bytes_in_flight += size;
         self.flights.push_back(flight);

@@ -314,7 +314,7 @@ impl Session {
     fn proof_is_due(&self) -> bool {
         let wanted = self.options.max_level >= Level::Overlap && self.known.ceiling >= Level::Overlap;
         let open = self.known.overlap == Proof::Unknown && self.options.trust == Trust::Learned;
-        let fits = |flight: &Flying| flight.level == Level::Envelope && !self.counts_verdicts(flight);
+        let fits = |flight: &Flying| flight.level == Level::Envelope && !flight.unsure;
         wanted && open && self.offered.pipelining && self.flights.back().is_some_and(fits)
     }
 

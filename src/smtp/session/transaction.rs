@@ -54,6 +54,30 @@ impl Said {
         self.verdicts.get(found).map(|verdict| &verdict.1)
     }
 
+    /// Whether a RCPT got 421.
+    pub fn has_farewell_to_a_recipient(&self) -> bool {
+        self.recipients.iter().any(|reply| reply.code == 421)
+    }
+
+    /// Whether a recipient in front of this one was accepted.
+    pub fn is_behind_an_accepted(&self, place: usize) -> bool {
+        self.recipients.iter().take(place).any(Reply::is_positive)
+    }
+
+    /// Whether a recipient has its verdict.
+    pub(super) fn has_verdicts(&self) -> bool {
+        !self.verdicts.is_empty()
+    }
+
+    /// Only the verdicts that hold whichever recipients the server has left out: the first, and those behind it that say
+    /// the same.
+    pub(super) fn certain(mut self) -> Said {
+        let first = self.verdicts.first().map_or(0, |verdict| verdict.1.code / 100);
+        let same = self.verdicts.iter().take_while(|verdict| verdict.1.code / 100 == first).count();
+        self.verdicts.truncate(same);
+        self
+    }
+
     /// Without the verdicts that are a 421: what that refuses is the connection.
     pub(super) fn without_farewells(mut self) -> Said {
         self.verdicts.retain(|(_, reply)| reply.code != 421);
@@ -151,6 +175,8 @@ pub(super) struct Flying {
     pub chunked: bool,
     /// A RSET stands in front of it (its own, or the one behind the dot before it).
     pub has_reset: bool,
+    /// The server may answer its content fewer times than it has accepted recipients.
+    pub unsure: bool,
     /// Its RSET was sent behind an end of content that was not yet answered (level `overlap`).
     pub overlaps: bool,
     /// Its RSET was answered other than 250: no later reply counts.
@@ -178,6 +204,7 @@ impl Flying {
             step: first,
             chunked,
             has_reset: false,
+            unsure: false,
             overlaps: false,
             void: None,
             mail: None,
@@ -213,6 +240,10 @@ impl Flying {
 
     /// Whether a 421 is among its replies: what that refuses is the connection.
     pub fn was_told_to_leave(&self) -> bool {
+        if let Some(refusal) = self.mail.as_ref().filter(|_| self.mail_refused()) {
+            // Whatever stands behind it follows from it.
+            return refusal.code == 421;
+        }
         let to_all = [&self.mail, &self.decision].into_iter().flatten();
         let to_some = self.recipients.iter().chain(self.verdicts.iter().map(|verdict| &verdict.1));
         to_all.chain(to_some).any(|reply| reply.code == 421)

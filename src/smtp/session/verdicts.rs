@@ -10,12 +10,13 @@
 //! - A **refused chunk** in the middle leaves open what the last one gets: the last one waits for those before it.
 //! - A **refused RSET** leaves open which recipients the server still has: the session ends.
 //!
-//! A server that gives **fewer replies than recipients**, against the RFC, is not found out here: it has answered LHLO. (Known
-//! are some that answer once for all, and some for which addresses that differ in case are one.) So nothing is sent behind a
-//! content for several recipients until all its replies are in: what is missing is waited for, and in doubt in the end. Only of a
-//! server that the administrator vouches for (`trust = "stream"`) it is taken that it does what the RFC says.
+//! A server that gives **fewer replies than recipients**, against the RFC, is not found out here: it has answered LHLO.
+//! (Known are some that answer once for all, and some for which addresses that differ in case are one.) So nothing is
+//! sent behind a content for several recipients until all its replies are in. Where some do not come, those that did
+//! count as far as they hold whoever was left out ([`super::Said`]), and the rest is in doubt. Only of a server that the
+//! administrator vouches for (`trust = "stream"`) it is taken that it does what the RFC says.
 
-use super::{CloseReason, Flying, Owed, Session, Step, TransactionId};
+use super::{CloseReason, Flying, Owed, Session, Step, Transaction, TransactionId};
 use crate::config::{Protocol, Trust};
 use crate::smtp::reply::Reply;
 
@@ -55,15 +56,15 @@ impl Session {
         }
     }
 
-    /// Whether the verdicts on several recipients have to be in before anything else is sent.
-    pub(super) fn counts_verdicts(&self, flight: &Flying) -> bool {
-        let may_be_fewer = self.options.protocol == Protocol::Lmtp && self.options.trust == Trust::Learned;
-        may_be_fewer && flight.what.recipients.len() > 1
+    /// Whether the server may answer this message fewer times than there are recipients.
+    pub(super) fn may_leave_out(&self, what: &Transaction) -> bool {
+        let is_vouched_for = self.options.trust == Trust::Stream;
+        self.options.protocol == Protocol::Lmtp && !is_vouched_for && what.recipients.len() > 1
     }
 
-    /// Whether those on one of the messages in front of the youngest are open.
+    /// Whether all verdicts on a message in front of the youngest have to be in before anything else is sent.
     pub(super) fn awaits_verdicts(&self) -> bool {
-        self.flights.iter().rev().skip(1).any(|flight| self.counts_verdicts(flight))
+        self.flights.iter().rev().skip(1).any(|flight| flight.unsure)
     }
 
     /// Whether a further chunk is next and has to wait for the replies to those in front of it.
