@@ -219,8 +219,11 @@ impl<T> Passenger<T> {
             Some(outcome) => self.delivery.give_up(outcome),
             None => {
                 let counts = first && policy::is_attempt(&cause, gained || progress);
-                let farewells = if gained { 0 } else { self.delivery.farewells };
-                self.delivery.farewells = farewells + u32::from(first && !gained && matches!(cause, Cause::Closing(_)));
+                if gained {
+                    self.delivery.farewells = 0;
+                } else if first && matches!(cause, Cause::Closing(_)) {
+                    self.delivery.farewells += 1;
+                }
                 self.trouble.get_or_insert(Retry { cause, counts });
             }
         }

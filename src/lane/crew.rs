@@ -114,8 +114,7 @@ impl Crew {
         let expected = self.is_expected(bin);
         let is_news = |member: &&Member| {
             let own = self.plan.bins(member.group);
-            let may_help = expected && member.standing == Standing::Connected && member.carried() == 0;
-            (own.end > bin && !(member.is_full && own.contains(&bin))) || may_help
+            (own.end > bin && !(member.is_full && own.contains(&bin))) || (expected && member.is_idle())
         };
         self.members.iter().filter(is_news).for_each(|member| member.handle.news.signal());
     }

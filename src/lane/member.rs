@@ -119,6 +119,11 @@ impl Member {
         std::mem::replace(&mut self.standing, standing)
     }
 
+    /// Whether it has a session and nothing to do.
+    pub fn is_idle(&self) -> bool {
+        self.standing == Standing::Connected && self.carried() == 0
+    }
+
     /// Since when it stands as it does.
     pub fn since(&self) -> Instant {
         self.since

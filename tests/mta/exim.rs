@@ -1,10 +1,10 @@
-//! A private Exim that receives, or one that sends. Its Debian package conflicts with Postfix, so `scripts/install-needs` unpacks it
-//! into `target/mta/exim` instead of installing it.
+//! A private Exim that receives, or one that sends. Its Debian package conflicts with Postfix, so
+//! `scripts/install-needs` unpacks it into `target/mta/exim` instead of installing it.
 //!
 //! Debian's Exim looks up the user `Debian-exim` when it starts. Where that user is missing, Exim runs in a mount
 //! namespace in which the files of users and groups are copies that have it; the machine's own stay as they are.
 
-use crate::mail::Mail;
+use crate::mail::{Mail, without_cr};
 use crate::maildir::Maildir;
 use crate::needs::may_unshare;
 use crate::place::{Place, free_port, tail, tied, wait};
@@ -143,8 +143,7 @@ impl Sending {
         let arguments = format!("-odf -oi -f {} -- {}", mail.sender, mail.recipients.join(" "));
         let mut command = command(&self.place, &self.configuration, &arguments);
         let mut child = command.stdin(Stdio::piped()).spawn().expect("Exim can be started");
-        let unix: Vec<u8> = mail.content.iter().copied().filter(|octet| *octet != b'\r').collect();
-        child.stdin.take().expect("piped").write_all(&unix).expect("it reads the message");
+        child.stdin.take().expect("piped").write_all(&without_cr(&mail.content)).expect("it reads the message");
         let status = child.wait().expect("it ends");
         assert!(status.success(), "{status}\n{}", self.trouble());
     }
@@ -181,9 +180,14 @@ pub fn command(place: &Place, configuration: &Path, arguments: &str) -> Command 
     command
 }
 
-/// The unpacked libraries' folder, which is named after the machine's architecture.
+/// The unpacked libraries' folder.
 pub fn libraries() -> PathBuf {
-    let folders = fs::read_dir(folder().join("usr/lib")).into_iter().flatten().flatten();
+    libraries_in(&folder())
+}
+
+/// The folder of libraries in one that packages were unpacked into; it is named after the machine's architecture.
+pub fn libraries_in(unpacked: &Path) -> PathBuf {
+    let folders = fs::read_dir(unpacked.join("usr/lib")).into_iter().flatten().flatten();
     let with_libraries =
         |folder: &PathBuf| folder.file_name().is_some_and(|name| name.to_string_lossy().contains("-linux-"));
     folders.map(|entry| entry.path()).find(with_libraries).unwrap_or_default()

@@ -5,7 +5,8 @@
 
 use sha2::{Digest, Sha256};
 
-const MARK: &str = "X-Pipelane-Test: ";
+/// The header that carries the id and the digest.
+pub const MARK: &str = "X-Pipelane-Test: ";
 
 /// One message with its envelope.
 #[derive(Debug, Clone)]
@@ -114,7 +115,8 @@ fn letter(draw: u64) -> u8 {
     if octet & 0x7f < 0x20 || octet == 0x7f { octet & 0x80 | 0x41 } else { octet }
 }
 
-fn without_cr(text: &[u8]) -> Vec<u8> {
+/// The text with LF line ends, as a pipe takes it and a Maildir stores it.
+pub fn without_cr(text: &[u8]) -> Vec<u8> {
     text.iter().copied().filter(|octet| *octet != b'\r').collect()
 }
 

@@ -5,7 +5,8 @@
 //! write to, such as /tmp. So it runs in namespaces in which the machine has another name, and pipelane's runtime
 //! directory is where it is on a real machine.
 
-use crate::mail::{Mail, digest};
+use crate::exim::libraries_in;
+use crate::mail::{MARK, Mail, digest, without_cr};
 use crate::needs::may_unshare;
 use crate::place::{Place, run, tied};
 use std::fs;
@@ -40,10 +41,8 @@ fn folder() -> Option<PathBuf> {
 
 /// One of its executables, with the unpacked libraries.
 fn command(program: &Path) -> Command {
-    let folders = fs::read_dir(Path::new(FOLDER).join("usr/lib")).into_iter().flatten().flatten();
-    let libraries = folders.map(|entry| entry.path()).find(|path| path.display().to_string().contains("-linux-"));
     let mut command = tied(program);
-    command.env("LD_LIBRARY_PATH", libraries.unwrap_or_default());
+    command.env("LD_LIBRARY_PATH", libraries_in(Path::new(FOLDER)));
     command
 }
 
@@ -85,8 +84,7 @@ impl Sendmail {
         let mut command = command(Path::new("unshare"));
         command.args(["-u", "-m", "/bin/sh", "-c", &script]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.stderr(Stdio::inherit()).spawn().expect("unshare(1) of util-linux");
-        let unix: Vec<u8> = mail.content.iter().copied().filter(|octet| *octet != b'\r').collect();
-        child.stdin.take().expect("piped").write_all(&unix).expect("it reads the message");
+        child.stdin.take().expect("piped").write_all(&without_cr(&mail.content)).expect("it reads the message");
         String::from_utf8_lossy(&child.wait_with_output().expect("it ends").stdout).into_owned()
     }
 
@@ -111,8 +109,7 @@ pub fn marked_for(mail: Mail) -> Mail {
     let moved: Vec<u8> = lines[1..head].iter().filter(is_moved).copied().flatten().copied().collect();
     let kept = lines[1..head].iter().filter(|line| !is_moved(line)).chain(&lines[head..]).copied().flatten().copied();
     let kept: Vec<u8> = kept.collect();
-    let without_cr: Vec<u8> = kept.iter().copied().filter(|octet| *octet != b'\r').collect();
-    let mark = format!("X-Pipelane-Test: {} {}\r\n", mail.id, digest(&without_cr));
+    let mark = format!("{MARK}{} {}\r\n", mail.id, digest(&without_cr(&kept)));
     Mail { content: [moved, mark.into_bytes(), kept].concat(), ..mail }
 }
 

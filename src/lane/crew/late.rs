@@ -22,8 +22,7 @@ impl Crew {
 
     /// Wakes the lanes with a session and nothing to do: one more tries to get a connection, which may come late.
     pub fn tell_idle(&self) {
-        let is_idle = |member: &&super::Member| member.standing == Standing::Connected && member.carried() == 0;
-        self.members.iter().filter(is_idle).for_each(|member| member.handle.news.signal());
+        self.members.iter().filter(|member| member.is_idle()).for_each(|member| member.handle.news.signal());
     }
 
     /// Whether a lane that tries to get a connection has this bin.

@@ -2,6 +2,7 @@
 
 use super::{Site, State, Taken};
 use crate::conn::Vacancy;
+use crate::lane::member::Member;
 use std::time::Instant;
 
 impl Site {
@@ -15,7 +16,7 @@ impl Site {
 impl State {
     /// A lane with nothing to do takes what those should that do not come to a connection.
     pub(super) fn take_for_the_late(&mut self, number: usize, vacancy: Vacancy<'_>) -> Taken {
-        if self.queue.total() > 0 && self.crew.member(number).is_some_and(|member| member.carried() == 0) {
+        if self.queue.total() > 0 && self.crew.member(number).is_some_and(Member::is_idle) {
             for bins in self.crew.late(Instant::now()) {
                 match self.queue.take(bins, vacancy) {
                     Taken::Nothing => {}

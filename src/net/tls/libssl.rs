@@ -122,7 +122,7 @@ impl OpensslConnector {
         found.map(Vouched::Dane).map_err(|why| self.failed(how, &why))
     }
 
-    /// Why a handshake failed: what is wrong with the certificate, if that is it. It is looked at also where any will do.
+    /// Why a handshake failed: what is wrong with the certificate, if that is it. OpenSSL looks at it also where any will do.
     fn reason(&self, failed: &MidHandshakeSslStream<Below>) -> String {
         match failed.ssl().verify_result() {
             wrong if self.verifies && wrong != X509VerifyResult::OK => {
